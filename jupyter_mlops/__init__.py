@@ -1,0 +1,45 @@
+"""Every result of a notebook becomes a durable, complete MLflow run: `%load_ext jupyter_mlops`, then work as usual.
+
+The verbs are functions here (`mlops.runs()`), magics in a notebook (`%mlops runs`) and commands in a shell (`mlops runs`).
+Nothing heavy is imported before a verb needs it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__version__ = "0.1.0.dev0"
+
+VERBS = (
+    "track", "log", "tag", "note", "delete",
+    "snapshot", "load", "diff",
+    "runs", "show", "compare", "lineage",
+    "verify", "gc", "init", "doctor", "ui", "demo",
+)  # fmt: skip
+
+__all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", *VERBS]
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Called by `%load_ext jupyter_mlops`: tracking starts, and `%mlops` and `%%mlops` are there."""
+    import_module(".surfaces.magics", __name__).load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Called by `%unload_ext jupyter_mlops`: tracking ends and nothing of it stays in the kernel."""
+    import_module(".surfaces.magics", __name__).unload(shell)
+
+
+def __getattr__(name: str) -> Any:
+    """A verb, imported when it is first used (PEP 562)."""
+    if name in VERBS:
+        return getattr(import_module(".surfaces.commands", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

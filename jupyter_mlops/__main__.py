@@ -1,0 +1,16 @@
+"""`mlops`, `jupyter mlops` and `python -m jupyter_mlops`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit status."""
+    from .surfaces.cli import run
+
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

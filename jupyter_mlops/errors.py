@@ -1,0 +1,91 @@
+"""Every error that this package raises on purpose. Each one composes its own message: one sentence that says what to do next.
+
+    MlopsError                      (exit status 2)
+    ├── UsageError                  a verb was called wrongly
+    ├── SettingsError               a setting has a value that cannot be used
+    ├── NotFound                    no such run, snapshot, object or file
+    ├── NotKept                     the digest is known, its bytes are not here
+    ├── DataError                   a value cannot be frozen by content
+    ├── Corrupt                     stored bytes are not what was written
+    ├── DemoFailed                  a cell of the demo's notebook raised
+    ├── ModelRefused                a model cannot be saved safely
+    └── StoreError                  a store cannot be reached or written
+        ├── DiskFull
+        └── WorkerUnavailable
+"""
+
+from __future__ import annotations
+
+
+class MlopsError(Exception):
+    """Base of all errors of this package; `exit_status` is what the command line ends with."""
+
+    exit_status = 2
+
+
+class UsageError(MlopsError):
+    """A verb was called wrongly."""
+
+
+class SettingsError(MlopsError):
+    """A setting has a value that cannot be used."""
+
+    def __init__(self, name: str, value: object, remedy: str) -> None:
+        super().__init__(f"The setting {name} = {value!r} cannot be used: {remedy}")
+
+
+class NotFound(MlopsError):
+    """No such run, snapshot, object or file."""
+
+    def __init__(self, what: str, name: str, remedy: str = "") -> None:
+        super().__init__(f"There is no {what} {name!r}." + (f" {remedy}" if remedy else ""))
+
+
+class NotKept(MlopsError):
+    """The digest is known but its bytes were never kept, or were collected."""
+
+    def __init__(self, digest: str, why: str = "only its digest was recorded") -> None:
+        super().__init__(
+            f"The data of {digest[:16]} is not in this store: {why}; "
+            "keep such data with `mlops snapshot`, or raise `keep` in [tool.mlops]."
+        )
+
+
+class DataError(MlopsError):
+    """A value cannot be frozen by content."""
+
+
+class Corrupt(MlopsError):
+    """Stored bytes are not what was written."""
+
+    def __init__(self, what: str, where: str) -> None:
+        super().__init__(f"{what} in {where} is damaged: its content does not match its digest; restore it from a backup.")
+
+
+class DemoFailed(MlopsError):
+    """A cell of the demo's notebook raised."""
+
+    def __init__(self, notebook: str, why: str) -> None:
+        super().__init__(f"A cell of the demo failed ({why}): {notebook} shows where, and `mlops doctor` what is wrong with this installation.")
+
+
+class ModelRefused(MlopsError):
+    """A model cannot be saved without a choice that only the user can make."""
+
+
+class StoreError(MlopsError):
+    """A store cannot be reached or written."""
+
+
+class DiskFull(StoreError):
+    """The disk of the store has no room."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"There is no room left on the disk of {where}: free some space, or run `mlops gc`; nothing stored before is affected.")
+
+
+class WorkerUnavailable(StoreError):
+    """The delivery worker did not start or did not answer."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The delivery worker does not answer ({why}); `mlops doctor` says what is wrong.")
