@@ -1,0 +1,168 @@
+"""Which files the code of a cell read and wrote, however it opened them: Python, native readers, memory maps, threads, other processes.
+
+The operating system tells (`file_events`, inotify on Linux); where it cannot, files are compared before and after (`file_stats`).
+An audit hook would see less (nothing that opens natively) and cost more (it is called for every audited event, for good).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntFlag
+from pathlib import Path
+from typing import Protocol
+
+from ..records import Input
+
+FOLDER_STANDS = 500
+"""A folder in which a cell touched more files than this stands for them in `Touched`."""
+
+_STORES = frozenset(("mlruns", "mlartifacts", "__pycache__", "node_modules", "site-packages"))
+_NOT_DATA = re.compile(r"mlflow\.db.*|.*\.(?:pyc|pyo)|.*-(?:wal|shm|journal)|.*~")
+
+
+class Touch(IntFlag):
+    """What happened to one file, or to a folder that stands for its many files."""
+
+    READ = 1
+    WRITTEN = 2
+    CREATED = 4
+    FOLDER = 8
+    OPENED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """The files read and written in an interval; `complete` is False when the system lost events, so that some reads may be missing."""
+
+    read: frozenset[Path] = frozenset()
+    written: frozenset[Path] = frozenset()
+    complete: bool = True
+
+
+class Watcher(Protocol):
+    """What tells of touched files; paths are absolute texts."""
+
+    def mention(self, paths: set[str]) -> None: ...
+    def collect(self) -> tuple[dict[str, Touch], bool]: ...
+    def close(self) -> None: ...
+
+
+class FileWatch:
+    """Watches a project folder and the places that cells mention."""
+
+    def __init__(self, project: Path, watcher: Callable[[str], Watcher] | None = None) -> None:
+        self._project = os.path.realpath(project)
+        self._mentioned: set[str] = set()
+        self._foreign: set[str] = set()
+        self._quiet = 0
+        self._pid = os.getpid()
+        self._watcher = watcher(self._project) if watcher else _best_watcher(self._project)
+
+    def watch(self, paths: Iterable[Path | str]) -> None:
+        """Says, after `drain` and before a cell runs, which paths it mentions: they always count, and are watched outside the project."""
+        mentioned = {os.path.abspath(path) for path in paths}
+        self._mentioned |= mentioned
+        if self._pid == os.getpid():
+            self._watcher.mention(mentioned | {os.getcwd()})
+
+    def drain(self) -> Touched:
+        """What was touched since the last call, as far as it can be a cell's data; in a forked child, nothing."""
+        if self._pid != os.getpid():
+            return Touched()
+        touches, complete = self._watcher.collect()
+        mentioned, self._mentioned = self._mentioned, set()
+        if not touches:
+            return Touched() if complete else Touched(complete=False)
+        read, written = [], []
+        folders = {path for path, touch in touches.items() if touch & Touch.FOLDER}
+        for path, touch in touches.items():
+            named = path in mentioned
+            if not named and _is_excluded(path, self._project):
+                continue
+            exists = os.path.exists(path)
+            if touch & Touch.WRITTEN and exists:
+                written.append(path)
+            if touch & Touch.READ and (exists or not touch & Touch.CREATED) and (named or self._counts_as_read(path)):
+                read.append(path)
+        return Touched(_summarised(read, folders), _summarised(written, folders), complete)
+
+    def expect_reader(self, paths: Iterable[Path | str]) -> None:
+        """Another process of ours is going to read these files: from now on a read of one counts only in a cell that mentions it."""
+        self._foreign.update(os.path.abspath(path) for path in paths)
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """While something of ours reads the project's files (git), a read counts only in a cell that mentions the file."""
+        self._quiet += 1
+        try:
+            yield
+        finally:
+            self._quiet -= 1
+
+    def close(self) -> None:
+        """Stops watching."""
+        self._watcher.close()
+
+    def _counts_as_read(self, path: str) -> bool:
+        return not self._quiet and path not in self._foreign and not path.endswith(".py")
+
+
+def file_input(path: Path, project: Path) -> Input:
+    """The record of a file or folder, without its digest; `stat` is (size, mtime_ns, inode), () when it is gone."""
+    try:
+        name = path.relative_to(project).as_posix()
+    except ValueError:
+        name = str(path)
+    try:
+        status = path.stat()
+    except OSError:
+        return Input(name=name, kind="file", digest=None, source=str(path), why="it was gone when the cell ended")
+    kind = "folder" if stat.S_ISDIR(status.st_mode) else "file"
+    size = 0 if kind == "folder" else status.st_size
+    return Input(name=name, kind=kind, digest=None, source=str(path), size=size, stat=(status.st_size, status.st_mtime_ns, status.st_ino))
+
+
+def is_skipped_folder(path: str) -> bool:
+    """Folders that hold no data of a project: hidden ones, stores, caches, and environments."""
+    name = os.path.basename(path)
+    return (
+        name.startswith(".")
+        or name in _STORES
+        or os.path.exists(os.path.join(path, "pyvenv.cfg"))
+        or os.path.exists(os.path.join(path, "conda-meta"))
+    )
+
+
+def _best_watcher(project: str) -> Watcher:
+    from .file_stats import StatWatcher
+
+    if sys.platform == "linux":
+        from .file_events import EventWatcher
+
+        try:
+            return EventWatcher(project)
+        except OSError:  # the user's inotify instances or watches are used up
+            pass
+    return StatWatcher(project)
+
+
+def _is_excluded(path: str, project: str) -> bool:
+    inside = path.startswith(project + os.sep)
+    *folders, name = (path[len(project) + 1 :] if inside else os.path.basename(path)).split(os.sep)
+    if name.startswith(".") or name.endswith(".ipynb") or _NOT_DATA.fullmatch(name):
+        return True
+    return any(folder.startswith(".") or folder in _STORES for folder in folders)
+
+
+def _summarised(paths: list[str], folders: set[str]) -> frozenset[Path]:
+    """Paths, with a folder in place of its files where it stands for them."""
+    counts = Counter(os.path.dirname(path) for path in paths)
+    whole = folders.intersection(paths) | {folder for folder, count in counts.items() if count > FOLDER_STANDS}
+    return frozenset(map(Path, whole | {path for path in paths if os.path.dirname(path) not in whole}))

@@ -1,0 +1,200 @@
+"""The metrics of a cell: numbers that it computed, whether assigned, put in a dict, printed, or shown as the last expression.
+
+Literals, counters and loop variables are not metrics. A number belongs to the run of the model that it was computed from; a cell that
+fits also gives its run whatever else it computes after the fit.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..code.expressions import metric_name
+from ..code.statements import Statement
+from . import models, values
+from .provenance import MISSING, Definition, Provenance
+
+if TYPE_CHECKING:
+    from .instrument import Site
+    from .runs import Scope
+
+# Names and functions whose lists of numbers are scores by step or fold; other lists (predictions, columns) are data.
+_SCORES = re.compile(
+    r"scor|loss|acc|auc|error|err\b|rmse|mae|mse|mape|\br2|f1|precis|recall|metric|perplex|reward|inertia|silhouette|brier|bleu|rouge|iou|dice"
+    r"|histor|importance|cross_val|result|evaluat",
+    re.IGNORECASE,
+)
+_DATA = re.compile(r"predict|transform|decision_function|predict_proba|\.values\b|to_numpy|np\.|linspace|arange|argmax|argsort|roc_curve|precision_recall_curve|score_samples")
+_LONGEST_SCORES = 5_000
+_MOST_NAMES = 2_000
+
+
+@dataclass(slots=True)
+class Found:
+    """Numbers by name, stepped numbers by name, frames to keep as tables (and digests of tables that are kept already), and further parameters."""
+
+    numbers: dict[str, float] = field(default_factory=dict)
+    series: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    frames: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, name: str, value: Any, expression: str = "") -> None:
+        """Take in a value that was computed by `expression`: a number, named numbers, a list of scores, or a table of them."""
+        number = values.scalar(value)
+        if number is not None:
+            self.numbers[name] = number
+            return
+        if isinstance(value, Mapping):
+            self._add_entries(name, value)
+            return
+        if values.is_score_table(value):
+            self.frames[name] = value
+            return
+        if _is_scores(name, value, expression) and (steps := values.series(value)) is not None and len(steps) <= _LONGEST_SCORES:
+            self.series[name] = list(enumerate(steps))
+
+    def _add_entries(self, name: str, value: Mapping[Any, Any]) -> None:
+        named = values.entries(value) or {}
+        for key, number in named.items():
+            # The key alone, as in a dict of metrics; with the dict's name where it says too little or is taken.
+            short = str(key)
+            self.numbers[short if _says_enough(short) and short not in self.numbers else f"{name}.{short}"] = number
+        for key, item in value.items():
+            if isinstance(item, list | tuple) and (steps := values.series(item)) is not None and len(steps) <= _LONGEST_SCORES:
+                self.series[f"{name}.{key}" if not _says_enough(str(key)) else str(key)] = list(enumerate(steps))
+
+
+def passing(value: Any) -> float | int | None:
+    """The number that an instrumented expression hands on, if it is one."""
+    return values.scalar(value)
+
+
+def of_model(model: Any) -> Found:
+    """What a fitted model says about its own training."""
+    said = models.outcomes(model)
+    return Found(numbers=dict(said.metrics), series=dict(said.series), frames=dict(said.tables), params=dict(said.params))
+
+
+def of_result(site: Site, result: Any) -> Found:
+    """The scores that a cross-validating call gave back, under the name that they are bound to, else that of the function."""
+    found = Found()
+    if site.name not in ("cross_val_score", "cross_validate") or result is None:
+        return found
+    if isinstance(result, Mapping):
+        for key, scores in result.items():
+            _add_scores(found, str(key), scores)
+    else:
+        _add_scores(found, next(iter(site.writes)) if len(site.writes) == 1 else site.name, result)
+    return found
+
+
+def _add_scores(found: Found, name: str, scores: Any) -> None:
+    steps = values.series(scores)
+    if steps:
+        found.series[name] = list(enumerate(steps))
+        found.numbers[f"{name}.mean"] = sum(steps) / len(steps)
+        found.numbers[f"{name}.std"] = statistics.pstdev(steps)
+
+
+def of_cell(scope: Scope, provenance: Provenance, shown: Any, whole: bool) -> dict[str, Found]:
+    """The metrics of a cell that has ended, by run. `shown` is the value of its last expression; `whole` tells that no statement was cut short."""
+    found: dict[str, Found] = {}
+    for fit in scope.fits:
+        for site, numbers in fit.kept.items():
+            run = fit.run if site.in_fitting_loop else _run(scope, provenance, site) or fit.run
+            _add_passed(found.setdefault(run, Found()), site, numbers, provenance)
+    for site, numbers in scope.kept.items():
+        run = _run(scope, provenance, site)
+        if run is not None:
+            _add_passed(found.setdefault(run, Found()), site, numbers, provenance)
+    for number, (statement, definition, expression) in enumerate(_bound(scope)):
+        run = definition.run or _own_run(scope, statement)
+        if values.scalar(scope.namespace.get(definition.name)) is not None and _fits_again(scope, statement):
+            # The numbers of a loop over fits were kept with each fit.
+            continue
+        if run is None or definition.name.startswith("_") or provenance.names.get(definition.name) is not definition:
+            continue
+        value = scope.namespace.get(definition.name)
+        if _is_chosen(provenance, expression):
+            continue
+        if not expression and not (isinstance(value, list | dict) and (_SCORES.search(definition.name) or definition.run is not None)):
+            continue
+        if models.recognise(value) is not None or number > _MOST_NAMES:
+            continue
+        found.setdefault(run, Found()).add(definition.name, value, expression)
+    if whole and shown is not None and scope.statements and not isinstance(shown, str):
+        _add_shown(found, scope, provenance, shown)
+    return found
+
+
+def _add_shown(found: dict[str, Found], scope: Scope, provenance: Provenance, shown: Any) -> None:
+    last = scope.statements[-1]
+    expression = last.source.rstrip().rstrip(";")
+    names = last.reads | last.mutates
+    if len(names) == 1 and expression in names and _is_chosen(provenance, expression):
+        return
+    run = provenance.run_of(names) or _own_run(scope, last)
+    if run is not None and not last.writes and models.recognise(shown) is None:
+        found.setdefault(run, Found()).add(metric_name(expression), shown, expression)
+
+
+def _add_passed(found: Found, site: Site, numbers: list[Any], provenance: Provenance) -> None:
+    if not numbers or _is_chosen(provenance, site.source):
+        return
+    if len(numbers) > 1:
+        found.series.setdefault(site.name, list(enumerate(numbers)))
+    else:
+        found.numbers.setdefault(site.name, numbers[0])
+
+
+def _is_chosen(provenance: Provenance, name: str) -> bool:
+    """Whether the name stands for a literal: somebody chose the number, nobody computed it."""
+    definition = provenance.names.get(name)
+    return definition is not None and definition.literal is not MISSING
+
+
+def _run(scope: Scope, provenance: Provenance, site: Site) -> str | None:
+    return provenance.run_of(site.reads) or (scope.root if scope.first_fit is not None and site.index >= scope.first_fit else scope.named)
+
+
+def _own_run(scope: Scope, statement: Statement) -> str | None:
+    """The cell's own run, for what it computes from the first fit on; a run that the user named takes everything."""
+    if scope.named is not None:
+        return scope.named
+    if scope.first_fit is None or scope.root is None:
+        return None
+    index = next((number for number, item in enumerate(scope.statements) if item is statement), len(scope.statements))
+    return scope.root if index >= scope.first_fit else None
+
+
+def _fits_again(scope: Scope, statement: Statement) -> bool:
+    """Whether the (compound) statement made several runs."""
+    return len({fit.run for fit in scope.fits if scope.statement_of(fit) is statement}) > 1
+
+
+def _bound(scope: Scope) -> Iterator[tuple[Statement, Definition, str]]:
+    """The definitions of the cell with the top-level statement that made each and the expression that computed it ('' for changes in place)."""
+    for statement, made in scope.made:
+        computed = dict(_computed(statement))
+        for definition in made:
+            if definition.literal is MISSING:
+                yield statement, definition, computed.get(definition.name, "")
+
+
+def _computed(statement: Statement) -> Iterator[tuple[str, str]]:
+    yield from statement.computed.items()
+    for inner in statement.body:
+        yield from _computed(inner)
+
+
+def _is_scores(name: str, value: Any, expression: str) -> bool:
+    if _DATA.search(expression):
+        return False
+    return bool(_SCORES.search(name) or _SCORES.search(expression.partition("(")[0]))
+
+
+def _says_enough(key: str) -> bool:
+    return len(key) > 1 and not key.replace(".", "").isdigit()

@@ -1,0 +1,164 @@
+"""Where each name's value came from: a graph of definitions that grows statement by statement, in the order of execution.
+
+A definition is one binding or change of a name. It points to the definitions that its statement read, so that a fit can ask
+for every literal, keyword and piece of data behind it, and a later result for the run of the model that it was computed from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..code.literals import feeds
+from ..code.statements import Statement
+from ..records import Input
+
+MISSING: Any = object()
+
+
+@dataclass(slots=True, eq=False)
+class Definition:
+    """One binding or in-place change of `name`; `run` is the run that its value was computed from, `order` tells which run came later."""
+
+    name: str
+    sources: tuple[Definition, ...]
+    literal: Any = MISSING
+    keywords: tuple[tuple[str, str, Any], ...] = ()
+    captures: frozenset[str] = frozenset()
+    inputs: tuple[Input, ...] = ()
+    run: str | None = None
+    order: int = 0
+    explicit: bool = False
+
+    def mark(self, run: str, order: int) -> None:
+        """Say that this value is the product of `run`, whatever it was computed from."""
+        self.run, self.order, self.explicit = run, order, True
+
+
+@dataclass(slots=True)
+class Origins:
+    """Everything behind a result: literals by name, literal keywords by function and keyword, and the data it goes back to."""
+
+    literals: dict[str, Any] = field(default_factory=dict)
+    keywords: dict[tuple[str, str], Any] = field(default_factory=dict)
+    inputs: dict[tuple[str, str | None], Input] = field(default_factory=dict)
+
+
+class Provenance:
+    """The definitions that are current, by name, and how they come about."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Definition] = {}
+        self._sharing: dict[str, set[str]] = {}
+
+    def execute(self, statement: Statement) -> list[Definition]:
+        """Take in one executed statement (and the statements inside it); returns the definitions that it made."""
+        made: list[Definition] = []
+        if statement.body:
+            # What a block reads in its head (the iterable, the condition) feeds whatever is bound inside.
+            head = self._reading(statement.reads)
+            for name in statement.writes - _bound_inside(statement):
+                made.append(self._define(name, head, statement))
+            for inner in statement.body:
+                made += self.execute(inner)
+            return made
+        changed = statement.mutates | frozenset(other for name in statement.mutates for other in self._sharing.get(name, ()))
+        sources = self._reading(statement.reads | changed)
+        for name in sorted(statement.writes | changed):
+            made.append(self._define(name, sources, statement))
+        for name in statement.deletes:
+            self.names.pop(name, None)
+        self._share(statement)
+        return made
+
+    def behind(self, names: Iterable[str]) -> Origins:
+        """All that the current values of `names` depend on, nearest definitions first (the nearest wins where names repeat)."""
+        origins = Origins()
+        for definition in self._walk(self._reading(names)):
+            if definition.literal is not MISSING:
+                origins.literals.setdefault(definition.name, definition.literal)
+            for function, keyword, value in definition.keywords:
+                if feeds(function):
+                    origins.keywords.setdefault((function, keyword), value)
+            for item in definition.inputs:
+                origins.inputs.setdefault((item.source or item.name, item.digest), item)
+        return origins
+
+    def captured(self, names: Iterable[str]) -> set[str]:
+        """The names that the functions among `names` read when they are called."""
+        direct = set(names)
+        return {definition.name for definition in self._reading(direct)} - direct
+
+    def run_of(self, names: Iterable[str]) -> str | None:
+        """The latest run that any of `names` was computed from."""
+        latest = max(self._reading(names), key=lambda item: item.order, default=None)
+        return latest.run if latest is not None else None
+
+    def _define(self, name: str, sources: tuple[Definition, ...], statement: Statement) -> Definition:
+        before = self.names.get(name)
+        keeps_earlier = name not in statement.writes or name in statement.mutates or name in statement.conditional
+        if keeps_earlier and before is not None and before not in sources:
+            sources = (*sources, before)
+        definition = Definition(
+            name=name,
+            sources=sources,
+            literal=statement.literals.get(name, MISSING),
+            keywords=statement.keywords,
+            captures=statement.captures if name in statement.defines else frozenset(),
+        )
+        inherit(definition)
+        self.names[name] = definition
+        return definition
+
+    def _share(self, statement: Statement) -> None:
+        """Note which names are bound to the same objects now, so that a change made through one is a change of the others."""
+        for name in statement.writes | statement.deletes:
+            for other in self._sharing.pop(name, ()):
+                self._sharing[other].discard(name)
+        for name, others in statement.aliases.items():
+            together = {name, *others}.union(*(self._sharing.get(other, ()) for other in others))
+            for one in together:
+                self._sharing.setdefault(one, set()).update(together - {one})
+
+    def _reading(self, names: Iterable[str]) -> tuple[Definition, ...]:
+        """The current definitions of `names`, and of what the functions among them read when they are called."""
+        found: dict[str, Definition] = {}
+        waiting = list(names)
+        while waiting:
+            name = waiting.pop()
+            definition = self.names.get(name)
+            if definition is None or name in found:
+                continue
+            found[name] = definition
+            waiting.extend(definition.captures)
+        return tuple(found.values())
+
+    @staticmethod
+    def _walk(start: Iterable[Definition]) -> Iterator[Definition]:
+        seen: set[int] = set()
+        layer = list(start)
+        while layer:
+            below: list[Definition] = []
+            for definition in layer:
+                if id(definition) not in seen:
+                    seen.add(id(definition))
+                    yield definition
+                    below.extend(definition.sources)
+            layer = below
+
+
+def inherit(definition: Definition) -> None:
+    """Take the latest run among the sources, unless the definition is itself the product of a run."""
+    if definition.explicit:
+        return
+    latest = max(definition.sources, key=lambda item: item.order, default=None)
+    if latest is not None:
+        definition.run, definition.order = latest.run, latest.order
+
+
+def _bound_inside(statement: Statement) -> frozenset[str]:
+    bound: frozenset[str] = frozenset()
+    for inner in statement.body:
+        bound |= inner.writes | _bound_inside(inner)
+    return bound

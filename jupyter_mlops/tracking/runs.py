@@ -1,0 +1,500 @@
+"""Turns what cells do into runs.
+
+A fit makes a run; several fits in one cell are children of the cell's run. Whatever later statements compute from the fitted model joins
+its run until it is fitted again. Preparing data (a scaler, an encoder) makes a run of its own only until a model is fitted on the result:
+that model takes the run over. Everything leaves here as patches of runs (see the journal), so nothing waits for MLflow.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from ..code.statements import Statement
+from ..errors import ModelRefused
+from ..records import Input, to_json
+from . import given, metrics, models
+from .freezing import Freezer
+from .instrument import Site
+from .provenance import Definition, Provenance, inherit
+
+MODELS_PER_CELL = 100
+VALUES_PER_SITE = 10_000
+
+Emit = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(slots=True, eq=False)
+class Fit:
+    """One fit, from the call to the moment when its model is frozen."""
+
+    run: str
+    site: Site | None
+    receiver: Any
+    started: float
+    adopted: str | None = None
+    given: dict[str, Any] = field(default_factory=dict)
+    loops: dict[str, Any] = field(default_factory=dict)
+    result: Any = None
+    status: str = "running"
+    kept: dict[Site, list[Any]] = field(default_factory=dict)
+    closed: bool = False
+    evaluates: bool = False
+
+    @property
+    def preparation(self) -> bool:
+        return self.receiver is not None and models.is_preparation(self.receiver)
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """What is going on in the cell (or tracked block) that runs now."""
+
+    seq: int
+    cell: str
+    notebook: str
+    namespace: MutableMapping[str, Any]
+    statements: tuple[Statement, ...]
+    started: float
+    made: list[tuple[Statement, list[Definition]]] = field(default_factory=list)
+    advanced: int = 0
+    fits: list[Fit] = field(default_factory=list)
+    open: list[Fit] = field(default_factory=list)
+    root: str | None = None
+    kept: dict[Site, list[Any]] = field(default_factory=dict)
+    first_fit: int | None = None
+    named: str | None = None
+    fitting: frozenset[str] = frozenset()
+
+    def statement_of(self, fit: Fit) -> Statement | None:
+        """The top-level statement of a fit; None for code that a magic ran as a whole."""
+        return self.statements[fit.site.index] if fit.site is not None and fit.site.index < len(self.statements) else None
+
+    def constructs(self, kind: type) -> bool:
+        """Whether making an instance of a class already fits a model; else only its methods do."""
+        known = self.fitting.union(*(statement.fitting_defs for statement in self.statements))
+        return f"{kind.__name__}.__init__" in known
+
+
+class RunTracker:
+    """The runs of one session. `describe()` gives what a new run is told of its surroundings (experiment, tracking address, environment);
+    `active_run()` the id of a run that user code has open in MLflow, or None."""
+
+    def __init__(
+        self,
+        emit: Emit,
+        freezer: Freezer,
+        put: Callable[[bytes], str],
+        describe: Callable[[], dict[str, Any]],
+        active_run: Callable[[], str | None],
+    ) -> None:
+        self._emit_record, self._freezer, self._put = emit, freezer, put
+        self._describe, self._active_run = describe, active_run
+        self.provenance = Provenance()
+        self._order = 0
+        self._orders: dict[str, int] = {}
+        self._states: dict[int, Any] = {}
+        self._logged: dict[tuple[str, str], Any] = {}
+        self._prepared: set[str] = set()
+        self._touched: list[str] = []
+        self._named: list[str] = []
+        self.scope: Scope | None = None
+
+    # -- a cell
+
+    def begin(self, scope: Scope) -> None:
+        self.scope = scope
+        scope.root = scope.named = self._named[-1] if self._named else None
+        self._touched = []
+
+    def end(self, *, status: str, error: str, shown: Any, inputs: Mapping[str, tuple[Input, ...]], ended: float) -> list[str]:
+        """Finish the cell: `shown` is the value of its last expression, `inputs` the data that each name was read from.
+
+        Returns the runs that were made or added to, the cell's main run first.
+        """
+        scope, self.scope = self.scope, None
+        if scope is None:
+            return []
+        self._advance(scope, len(scope.statements))
+        for definition in (item for _, made in scope.made for item in made):
+            definition.inputs = inputs.get(definition.name, ())
+        self._find_unseen_fits(scope, status)
+        for fit in scope.fits:
+            if not fit.closed:
+                self._close(scope, fit)
+        self._settle(scope)
+        for run, found in metrics.of_cell(scope, self.provenance, shown, status == "ok").items():
+            self._log(run, found, ended)
+        self._finish(scope, status, error, ended)
+        return list(dict.fromkeys(self._touched))
+
+    # -- explicit runs
+
+    def open_named(self, name: str) -> str:
+        """Start a run that the user named; until it is closed, it is the run of everything that the cell or block does."""
+        run = uuid.uuid4().hex
+        self._start(run, name=name)
+        self._named.append(run)
+        if self.scope is not None:
+            self.scope.root = self.scope.named = run
+        return run
+
+    def close_named(self, run: str, status: str, error: str = "") -> None:
+        self._named.remove(run)
+        self._emit(run, status=status, ended=time.time(), **({"error": error} if error else {}))
+
+    # -- what instrumented code reports
+
+    def fit_begins(self, site: Site, function: Any) -> None:
+        scope = self.scope
+        if scope is None:
+            return
+        self._advance(scope, site.index + 1)
+        while scope.open and not (scope.open[-1].site and scope.open[-1].site.contains(site)):
+            # It was left by an exception that the user's code caught.
+            scope.open.pop().status = "failed"
+        receiver = getattr(function, "__self__", None)
+        if isinstance(function, type) and not scope.constructs(function):
+            return
+        if isinstance(receiver, type | ModuleType):
+            receiver = None
+        continued = self._continued(scope, site, receiver)
+        if continued is not None:
+            scope.open.append(continued)
+            return
+        fit = Fit(run="", site=site, receiver=receiver, started=time.time(), evaluates=_evaluates(site))
+        fit.loops = {name: scope.namespace[name] for name in site.loops if name in scope.namespace}
+        fit.adopted = self._active_run()
+        if receiver is None:
+            # A function that fits is given its data as arguments, or reads it from the notebook's own names.
+            fit.given = {name: scope.namespace[name] for name in sorted(self.provenance.captured(site.reads)) if name in scope.namespace}
+        self._place(scope, fit)
+        scope.fits.append(fit)
+        scope.open.append(fit)
+        if scope.first_fit is None:
+            scope.first_fit = site.index
+
+    def fit_takes(self, site: Site, label: str, value: Any) -> None:
+        if self.scope is not None and self.scope.open:
+            fit = self.scope.open[-1]
+            fit.given.setdefault(label, value)
+            if fit.evaluates and fit.receiver is None and models.recognise(value) is not None:
+                fit.receiver = value
+
+    def fit_ends(self, site: Site, value: Any) -> None:
+        scope = self.scope
+        if scope is None:
+            return
+        while scope.open:
+            fit = scope.open.pop()
+            if fit.site is site or fit.site is None or _continues(site):
+                fit.result, fit.status = value, "done"
+                break
+            fit.status = "failed"
+        else:
+            return
+        fit.adopted = fit.adopted or self._active_run()
+        for name in site.writes:
+            if name in self.provenance.names:
+                self.provenance.names[name].mark(fit.run, self._order_of(fit.run))
+
+    def value_passes(self, site: Site, value: Any) -> None:
+        scope = self.scope
+        if scope is None:
+            return
+        kept = scope.fits[-1].kept if scope.fits else scope.kept
+        values = kept.setdefault(site, [])
+        if len(values) < VALUES_PER_SITE:
+            number = metrics.passing(value)
+            if number is not None:
+                values.append(number)
+
+    # -- where a fit belongs
+
+    def _continued(self, scope: Scope, site: Site, receiver: Any) -> Fit | None:
+        """The fit of this cell that goes on: a model trained in steps, or one that was only scored by cross-validation so far."""
+        for fit in reversed(scope.fits):
+            if _continues(site) and (fit.site is site or (receiver is not None and fit.receiver is receiver)):
+                return fit
+            if fit.evaluates and receiver is not None and fit.receiver is receiver and not fit.closed:
+                fit.evaluates = False
+                return fit
+        return None
+
+    def _place(self, scope: Scope, fit: Fit) -> None:
+        """Decide which run a new fit belongs to, and make that run if there is none yet."""
+        assert fit.site is not None
+        before = scope.fits[-1] if scope.fits else None
+        if scope.open:
+            # A fit inside the arguments of another: part of the same result.
+            fit.run = scope.open[-1].run
+            return
+        if before is not None and before.preparation and before.adopted == fit.adopted:
+            self._close(scope, before)
+            fit.run = before.run
+            if not fit.preparation:
+                self._prepared.discard(fit.run)
+            return
+        if before is None and fit.adopted is None and scope.root is None:
+            taken = self._preparation_behind(fit)
+            if taken is not None:
+                fit.run = scope.root = taken
+                if not fit.preparation:
+                    self._prepared.discard(taken)
+                self._emit(taken, status="RUNNING", cells=[scope.seq])
+                return
+        if before is None:
+            fit.run = scope.root or uuid.uuid4().hex
+            if scope.root is None:
+                scope.root = fit.run
+                self._start(fit.run, adopted=fit.adopted)
+        elif fit.adopted is not None and fit.adopted != before.adopted:
+            # User code opens a run of its own for each fit.
+            fit.run = uuid.uuid4().hex
+            self._start(fit.run, adopted=fit.adopted)
+        else:
+            self._divide(scope)
+            fit.run = uuid.uuid4().hex
+            self._start(fit.run, parent=scope.root)
+        if fit.preparation:
+            self._prepared.add(fit.run)
+
+    def _divide(self, scope: Scope) -> None:
+        """A second fit in the cell: what was the cell's run becomes the parent, and the first fit its first child."""
+        for fit in scope.fits:
+            if fit.run == scope.root and fit.adopted is None and not fit.closed:
+                fit.run = uuid.uuid4().hex
+                self._prepared.discard(scope.root or "")
+                self._start(fit.run, parent=scope.root, started=fit.started)
+            if not fit.closed:
+                self._close(scope, fit)
+
+    def _preparation_behind(self, fit: Fit) -> str | None:
+        assert fit.site is not None
+        run = self.provenance.run_of(fit.site.reads)
+        return run if run in self._prepared else None
+
+    # -- making and closing runs
+
+    def _start(self, run: str, **fields: Any) -> None:
+        self._order_of(run)
+        scope = self.scope
+        place = {"seq": scope.seq, "cell": scope.cell, "notebook": scope.notebook, "cells": [scope.seq]} if scope is not None else {}
+        parent = self._named[-1] if self._named and not fields.get("parent") else None
+        fields = {key: value for key, value in {"parent": parent, **fields}.items() if value is not None}
+        self._emit(run, **{"status": "RUNNING", "started": time.time(), **place, **self._describe(), **fields})
+
+    def _order_of(self, run: str) -> int:
+        if run not in self._orders:
+            self._order += 1
+            self._orders[run] = self._order
+        return self._orders[run]
+
+    def _emit(self, run: str, **patch: Any) -> None:
+        self._touched.append(run)
+        self._emit_record({"kind": "run", "id": run, "at": time.time(), **patch})
+
+    def _advance(self, scope: Scope, count: int) -> None:
+        while scope.advanced < min(count, len(scope.statements)):
+            statement = scope.statements[scope.advanced]
+            scope.made.append((statement, self.provenance.execute(statement)))
+            scope.advanced += 1
+
+    def _find_unseen_fits(self, scope: Scope, status: str) -> None:
+        """Models that were fitted out of sight: in a file that the cell ran, in a library, or before tracking could look on."""
+        known = {id(fit.receiver) for fit in scope.fits} | {id(fit.result) for fit in scope.fits}
+        for statement, _ in scope.made:
+            for name in sorted(_touchable(statement)):
+                value = scope.namespace.get(name)
+                if value is None or id(value) in known or models.recognise(value) is None:
+                    continue
+                state = models.fit_state(value) if models.is_fitted(value) else None
+                seen = id(value) in self._states
+                changed = state is not None and self._states.get(id(value)) != state
+                self._states[id(value)] = state
+                known.add(id(value))
+                if not changed or models.is_preparation(value) or (not seen and not _may_fit(statement, name, value)):
+                    continue
+                self._unseen(scope, name, value, status)
+
+    def _unseen(self, scope: Scope, name: str, value: Any, status: str) -> None:
+        carriers = [fit for fit in scope.fits if fit.site is not None and models.recognise(fit.receiver) is None]
+        if carriers:
+            # The cell's own training loop, or the function that fitted and handed the model out.
+            carriers[-1].receiver = value
+            run = carriers[-1].run
+        else:
+            site = Site(source=name, name=name, index=0, reads=frozenset({name}), writes=frozenset({name}), loops=(), in_fitting_loop=False)
+            fit = Fit(run="", site=site, receiver=value, started=scope.started, status="done", adopted=self._active_run())
+            self._place(scope, fit)
+            scope.fits.append(fit)
+            run = fit.run
+        if name in self.provenance.names:
+            self.provenance.names[name].mark(run, self._order_of(run))
+
+    def _close(self, scope: Scope, fit: Fit) -> None:
+        """Freeze what the fit made, before anything can change it."""
+        fit.closed = True
+        found = self._found_models(scope, fit)
+        patch: dict[str, Any] = {"skipped": []}
+        origins = self.provenance.behind(fit.site.reads | fit.site.writes if fit.site is not None else ())
+        origins.keywords.update({(function, keyword): value for function, keyword, value in (fit.site.keywords if fit.site is not None else ())})
+        chosen = [model for _, model in found] or ([fit.receiver] if fit.receiver is not None else [])
+        for name in origins.literals:
+            # Which of several branches bound the name, only the namespace tells.
+            if isinstance(scope.namespace.get(name), str | int | float) and name in self.provenance.names:
+                origins.literals[name] = scope.namespace[name]
+        patch["params"] = given.of_fit(origins, chosen, fit.loops)
+        patch["name"] = f"{_title(fit, found)}-{fit.run[:4]}"
+        if self._named and fit.run in self._named:
+            del patch["name"]
+        if fit.adopted is not None:
+            patch["adopted"] = fit.adopted
+        if len(scope.fits) <= MODELS_PER_CELL:
+            patch["models"] = []
+            for name, model in found:
+                try:
+                    patch["models"].append(self._packed(name, model, fit))
+                except ModelRefused as error:
+                    patch["skipped"].append(f"{name} ({type(model).__name__}): {error}")
+        else:
+            patch["skipped"].append(f"{_title(fit, found)}: more than {MODELS_PER_CELL} fits in one cell, their models are not kept")
+        if not found and fit.receiver is not None and models.recognise(fit.receiver) is None and fit.status == "done":
+            patch["skipped"].append(f"{type(fit.receiver).__name__}: not a model of a framework that can be saved")
+        for _, model in found:
+            self._states[id(model)] = models.fit_state(model)
+        patch["inputs"] = [to_json(item) for item in origins.inputs.values()]
+        self._emit(fit.run, **{key: value for key, value in patch.items() if value not in ([], {})})
+        if len(scope.fits) <= MODELS_PER_CELL:
+            for label, value in fit.given.items():
+                self._freezer.keep(label, value, lambda item, run=fit.run: self._emit_record({"kind": "run", "id": run, "at": time.time(), "inputs": [to_json(item)]}))
+        for _, model in found:
+            self._log(fit.run, metrics.of_model(model), time.time())
+        if fit.site is not None:
+            self._log(fit.run, metrics.of_result(fit.site, fit.result), time.time())
+        fit.given.clear()
+
+    def _found_models(self, scope: Scope, fit: Fit) -> list[tuple[str, Any]]:
+        if fit.status != "done":
+            return []
+        names = {id(value): name for name, value in reversed(list(scope.namespace.items())) if not name.startswith("_")}
+        found: dict[int, tuple[str, Any]] = {}
+        candidates = [fit.receiver] if models.recognise(fit.receiver) is not None else []
+        if models.recognise(fit.receiver) is None or models.recognise(fit.result) is not None:
+            candidates += [fit.result] if models.recognise(fit.result) is not None else [model for _, model in models.contained(fit.result)]
+        for model in candidates:
+            if models.is_fitted(model) and id(model) not in found:
+                found[id(model)] = (names.get(id(model), "model"), model)
+        return list(found.values())
+
+    def _packed(self, name: str, model: Any, fit: Fit) -> dict[str, Any]:
+        first = next((models.example(value) for value in fit.given.values() if models.example(value) is not None), None)
+        return {
+            "name": name,
+            "class": type(model).__name__,
+            "flavor": models.recognise(model),
+            "transport": self._put(models.pack(model)),
+            "example": self._put(models.pack(first)) if first is not None else None,
+            "all_params": models.all_params(model),
+            "preparation": models.is_preparation(model),
+            "sequence": self._order,
+        }
+
+    # -- the end of a cell
+
+    def _settle(self, scope: Scope) -> None:
+        """Give the definitions of the cell their final runs: marks were set while the statements of a loop were still running."""
+        several = len({fit.run for fit in scope.fits}) > 1
+        for statement, made in scope.made:
+            fitted = [fit for fit in scope.fits if scope.statement_of(fit) is statement]
+            for definition in made:
+                inherit(definition)
+                if several and len({fit.run for fit in fitted}) > 1 and not definition.explicit and definition.run is not None and scope.root:
+                    # What a loop over fits gathers (a dict or list of scores) belongs to all of them.
+                    definition.run, definition.order = scope.root, self._order_of(scope.root)
+
+    def _log(self, run: str, found: metrics.Found, at: float) -> None:
+        fresh = [(key, value) for key, value in found.numbers.items() if self._logged.get((run, key), object()) != value]
+        records: list[list[Any]] = [[key, value, None, at] for key, value in fresh]
+        for key, steps in found.series.items():
+            if self._logged.get((run, key + "[]")) != steps:
+                self._logged[(run, key + "[]")] = steps
+                records += [[key, value, step, at] for step, value in steps]
+        for key, value in fresh:
+            self._logged[(run, key)] = value
+        for name, frame in found.frames.items():
+            self._freezer.keep(name, frame, lambda item, run=run: self._emit_record({"kind": "run", "id": run, "at": at, "tables": [{"name": item.name, "digest": item.digest}]}))
+        patch = {key: value for key, value in {"metrics": records, "params": found.params}.items() if value}
+        if patch or found.frames:
+            if self.scope is None and run not in self._touched:
+                self._touched.append(run)
+            self._emit(run, **patch)
+
+    def _finish(self, scope: Scope, status: str, error: str, ended: float) -> None:
+        own = list(dict.fromkeys(fit.run for fit in scope.fits))
+        if scope.root is not None and scope.root not in own and scope.root not in self._named:
+            own.insert(0, scope.root)
+            titles = list(dict.fromkeys(type(fit.receiver).__name__ for fit in scope.fits if fit.receiver is not None and not fit.preparation))
+            self._emit(scope.root, name=f"{titles[0] if len(titles) == 1 else 'fits'} ×{len(own) - 1}-{scope.root[:4]}")
+        for run in own:
+            if run in self._named:
+                continue
+            fits = [fit for fit in scope.fits if fit.run == run]
+            failed = status != "ok" and (not fits or fits[-1].status == "running" or len(own) == 1 or run == scope.root)
+            if not failed and fits and all(fit.status == "failed" for fit in fits):
+                self._emit(run, status="FAILED", ended=ended)
+            elif not failed:
+                self._emit(run, status="FINISHED", ended=ended)
+            elif status == "interrupted":
+                self._emit(run, status="KILLED", ended=ended, reason="interrupted by the user")
+            else:
+                self._emit(run, status="FAILED", ended=ended, error=error)
+        joined = [run for run in dict.fromkeys(self._touched) if run not in own]
+        for run in joined:
+            self._emit(run, cells=[scope.seq])
+        self._touched = [*([scope.root] if scope.root else []), *self._touched]
+
+
+def _continues(site: Site) -> bool:
+    return site.name in ("partial_fit", "backward", "step")
+
+
+def _evaluates(site: Site) -> bool:
+    return site.name in ("cross_val_score", "cross_validate", "cross_val_predict", "learning_curve", "validation_curve", "permutation_test_score", "cv")
+
+
+def _touchable(statement: Statement) -> frozenset[str]:
+    """The names whose models the statement may have fitted."""
+    names = statement.writes | statement.mutates | statement.may_mutate | frozenset(call.partition(".")[0] for call in statement.calls if "." in call)
+    if statement.fits:
+        names |= statement.reads
+    return names.union(*(_touchable(inner) for inner in statement.body))
+
+
+_GETTING = ("load", "read", "restore", "from_pretrained", "copy", "clone", "get", "pop", "create")
+
+
+def _may_fit(statement: Statement, name: str, value: Any) -> bool:
+    """Whether a fitted model that was never seen before may have been fitted by this statement, not just built, loaded, copied or looked up."""
+    if models.recognise(value) == "pytorch" and not statement.fits:
+        # A module has weights from the start.
+        return False
+    calls = statement.calls.union(*(inner.calls for inner in statement.body))
+    last = {call.rpartition(".")[2].lower() for call in calls}
+    return bool(last) and name in statement.writes and not any(word.startswith(_GETTING) or word.endswith(_GETTING) for word in last)
+
+
+def _title(fit: Fit, found: list[tuple[str, Any]]) -> str:
+    if found:
+        model = found[-1][1]
+        final = getattr(model, "steps", None)
+        if type(model).__name__ in ("Pipeline",) and isinstance(final, list) and final:
+            model = final[-1][1]
+        return type(model).__name__
+    if fit.receiver is not None and models.recognise(fit.receiver) is not None:
+        return type(fit.receiver).__name__
+    return fit.site.name if fit.site is not None else "fit"

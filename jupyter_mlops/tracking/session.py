@@ -1,0 +1,391 @@
+"""The session of one kernel (or of one program): what it captured goes to its journal, and the delivery worker does the rest."""
+
+from __future__ import annotations
+
+import atexit
+import getpass
+import json
+import os
+import platform
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import config
+from ..code.secrets import Redactor
+from ..code.statements import Statement, analyse
+from ..config import Settings
+from ..errors import MlopsError
+from ..records import CellEvent, Input, Output, Run, Snapshot, to_json
+from ..store import client
+from ..store.journal import Journal
+from ..store.runs import SessionState, to_run
+
+if TYPE_CHECKING:
+    from ..store.objects import ObjectStore
+    from .runs import RunTracker
+
+_TROUBLES = 20
+_session: Session | None = None
+
+
+def current() -> Session | None:
+    """The session of this process, if it has one."""
+    return _session if _session is None or _session.pid == os.getpid() else None
+
+
+def start(shell: Any = None, settings: Settings | None = None) -> Session:
+    """Begin the session of this process, capturing the cells of `shell` where there is one. A session that goes on already is resumed."""
+    global _session
+    live = current()
+    if live is not None:
+        if shell is not None and live.shell is None:
+            live.watch_shell(shell)
+        live.resume()
+        return live
+    _session = Session(settings or config.load())
+    if shell is not None:
+        _session.watch_shell(shell)
+    atexit.register(_session.close)
+    return _session
+
+
+class Session:
+    """What one process tracks. `state` is on or off; `on_runs` is called with the runs that a cell made or added to."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.pid = os.getpid()
+        self.state = "on"
+        self.shell: Any = None
+        self.seq = 0
+        self.fitting: frozenset[str] = frozenset()
+        self.notebook = _notebook(settings.project)
+        self.redactor = Redactor(settings.secrets)
+        self.redactor.learn_environment(os.environ)
+        self.on_runs: Callable[[list[Run]], None] | None = None
+        self.journal = Journal.create(settings.home, self._header())
+        self._book = SessionState(header={"session": self.journal.session, "notebook": self.notebook})
+        self._last: str | None = None
+        self._troubles: list[str] = []
+        self._environment = ""
+        self._environment_lock = threading.Lock()
+        self._user_runs: list[str] = []
+        self._file_digests: dict[tuple[str, tuple[int, ...]], Input] = {}
+        self._capture: Any = None
+        self._closed = False
+
+    # -- its parts, made when they are first needed
+
+    @cached_property
+    def objects(self) -> ObjectStore:
+        from ..store.objects import open_objects
+
+        return open_objects(self.settings)
+
+    @cached_property
+    def freezer(self) -> Any:
+        from .freezing import Freezer
+
+        return Freezer(lambda: self.objects, self.trouble)
+
+    @cached_property
+    def runs(self) -> RunTracker:
+        from .runs import RunTracker
+
+        return RunTracker(self.emit, self.freezer, lambda data: self.objects.put(data), self._surroundings, self._active_run)
+
+    @cached_property
+    def files(self) -> Any:
+        from .files import FileWatch
+
+        return FileWatch(self.settings.project)
+
+    @cached_property
+    def random(self) -> Any:
+        from .random_state import RandomStates
+
+        return RandomStates()
+
+    @cached_property
+    def outputs(self) -> Any:
+        from .outputs import HistoryOutputs, KernelOutputs
+
+        kind = KernelOutputs if hasattr(self.shell.display_pub, "register_hook") else HistoryOutputs
+        return kind(self.shell, self._emit_outputs, lambda data: self.objects.put(self.redactor.text(data.decode("utf-8", "replace")).encode()))
+
+    # -- the shell
+
+    def watch_shell(self, shell: Any) -> None:
+        """Capture the cells of an IPython shell from here on; cells that ran before are noted as untracked."""
+        from .capture import Capture
+        from .instrument import Instrument, Recorder
+
+        self.shell = shell
+        recorder = Recorder(self.runs, self.trouble)
+        recorder.install()
+        self._capture = Capture(self, shell)
+        self._capture.install()
+        self._instrument = Instrument(recorder, lambda: self.fitting, lambda: self.state == "on" and self.runs.scope is not None)
+        shell.ast_transformers.append(self._instrument)
+        self.outputs.install()
+        self._note_earlier(shell)
+        threading.Thread(target=self._describe_environment, name="mlops-environment", daemon=True).start()
+
+    def pause(self) -> None:
+        """Stop capturing; cells run as if this package were not there."""
+        self.state = "off"
+
+    def resume(self) -> None:
+        """Go on capturing."""
+        self.state = "on"
+
+    def close(self) -> None:
+        """End the session: wait for what is being frozen, and write the journal's end."""
+        global _session
+        if self._closed or self.pid != os.getpid():
+            return
+        self._closed = True
+        self.state = "off"
+        if self.shell is not None:
+            self._capture.remove()
+            self.outputs.remove()
+            if self._instrument in self.shell.ast_transformers:
+                self.shell.ast_transformers.remove(self._instrument)
+            self.outputs.flush(self.seq + 1)
+        if "freezer" in self.__dict__:
+            self.freezer.wait(self.freezer.DRAIN)
+        if "files" in self.__dict__:
+            self.files.close()
+        self.journal.close()
+        if _session is self:
+            _session = None
+
+    # -- what is written
+
+    def next_seq(self) -> int:
+        self.seq += 1
+        return self.seq
+
+    def emit(self, record: Mapping[str, Any]) -> None:
+        """Write a record of a run, secrets replaced, and see to it that somebody delivers it."""
+        record = self.redactor.json(record)
+        self.journal.append(record)
+        self._book.add([record])
+        self._last = record["id"]
+
+    def patch_run(self, run: str | None, **patch: Any) -> None:
+        """Change a run by hand: any fields of the journal's `run` record. `run` is one of our ids (default: the last run)."""
+        identifier = run or self._last
+        if identifier is None:
+            raise MlopsError("There is no run yet: fit a model, or name the run.")
+        self.emit({"kind": "run", "id": identifier, "at": time.time(), **patch})
+        self.deliver()
+
+    def snapshot(self, value: Any, name: str = "") -> Snapshot:
+        """Freeze a value (or the file or folder at a Path) with its bytes, and pin it so that it is never collected."""
+        from ..store import snapshots
+
+        frozen = snapshots.freeze_file(value, self.objects) if isinstance(value, Path) else snapshots.freeze(value, self.objects, name=name)
+        self.journal.append({"kind": "snapshot", "snapshot": {**to_json(frozen), "name": name or frozen.name, "created": time.time()}})
+        return frozen
+
+    def run_record(self, identifier: str) -> Run:
+        """One of this session's own runs, as far as it has come."""
+        return to_run(self._book.runs[identifier], self._book, experiment=self.settings.experiment or self.settings.project.name)
+
+    @property
+    def last_run(self) -> Run | None:
+        """The run that was made or changed last."""
+        return self.run_record(self._last) if self._last in self._book.runs else None
+
+    def deliver(self) -> None:
+        """Start the delivery worker in a thread, unless one is at work."""
+
+        def ensure() -> None:
+            try:
+                client.ensure_worker(self.settings)
+            except Exception as error:
+                self.trouble(error)
+
+        threading.Thread(target=ensure, name="mlops-deliver", daemon=False).start()
+
+    def cell_ended(self, runs: list[str]) -> None:
+        """Show and deliver the runs of a cell."""
+        if not runs:
+            return
+        self.deliver()
+        threading.Thread(target=self._describe_environment, name="mlops-environment", daemon=True).start()
+        if self.on_runs is not None and self.settings.line:
+            self.on_runs([self.run_record(run) for run in runs if run in self._book.runs])
+
+    def learn_fitting(self, statements: tuple[Statement, ...]) -> None:
+        """Remember the functions and classes of a cell that fit a model when they are called."""
+        for statement in statements:
+            self.fitting = (self.fitting - statement.writes) | statement.fitting_defs
+            self.learn_fitting(statement.body)
+
+    def file_frozen(self, path: Path, item: Input) -> Input:
+        """A file's content, kept; a file that did not change since it was kept is not read again."""
+        from dataclasses import replace
+
+        from ..store import snapshots
+
+        key = (str(path), item.stat)
+        if key not in self._file_digests:
+            try:
+                frozen = snapshots.freeze_file(path, self.objects)
+            except (OSError, MlopsError) as error:
+                self.trouble(error)
+                return item
+            self._file_digests[key] = replace(item, digest=frozen.digest, kept=True)
+        return self._file_digests[key]
+
+    def trouble(self, error: BaseException) -> None:
+        """Remember what went wrong in tracking; a user's cell never hears of it."""
+        if os.environ.get("MLOPS_DEBUG"):
+            import traceback
+
+            traceback.print_exception(error, file=sys.__stderr__)
+        if len(self._troubles) < _TROUBLES:
+            self._troubles.append(f"{type(error).__name__}: {error}")
+
+    def status(self) -> dict[str, Any]:
+        """How tracking stands: where to, how many executions and runs, what went wrong."""
+        return {
+            "state": self.state,
+            "project": str(self.settings.project),
+            "session": self.journal.session,
+            "notebook": self.notebook,
+            "cells": self.seq,
+            "runs": sum(1 for run in self._book.runs.values() if run.own),
+            "trouble": [*([self.journal.trouble] if self.journal.trouble else []), *self._troubles],
+        }
+
+    # -- runs that user code opens with MLflow
+
+    def opened_by_user(self) -> dict[str, str]:
+        """Tags for a run that user code is opening; MLflow asks for them while it creates the run."""
+        self._user_runs.append("")
+        return {"mlops.session": self.journal.session, "mlops.cells": str(self.seq)}
+
+    def _active_run(self) -> str | None:
+        """The run that user code (or its autologging) has open, or had open since the last question."""
+        mlflow = sys.modules.get("mlflow")
+        if mlflow is None or not hasattr(mlflow, "active_run"):
+            return None
+        active = mlflow.active_run()
+        if active is not None:
+            return str(active.info.run_id)
+        if self._user_runs:
+            self._user_runs.clear()
+            last = mlflow.last_active_run()
+            return str(last.info.run_id) if last is not None else None
+        return None
+
+    def _surroundings(self) -> dict[str, Any]:
+        """What a new run is told of where it belongs: the user's own choice of MLflow store and experiment."""
+        found: dict[str, Any] = {}
+        mlflow = sys.modules.get("mlflow")
+        if mlflow is not None and hasattr(mlflow, "is_tracking_uri_set") and mlflow.is_tracking_uri_set():
+            found["tracking_uri"] = mlflow.get_tracking_uri()
+        if self.settings.experiment:
+            found["experiment"] = self.settings.experiment
+        elif os.environ.get("MLFLOW_EXPERIMENT_ID"):
+            found["experiment_id"] = os.environ["MLFLOW_EXPERIMENT_ID"]
+        return found
+
+    # -- its surroundings
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "pid": self.pid,
+            "host": socket.gethostname(),
+            "user": _user(),
+            "started": time.time(),
+            "project": str(self.settings.project),
+            "notebook": self.notebook,
+            "python": platform.python_version(),
+            "tracking_uri": os.environ.get("MLFLOW_TRACKING_URI"),
+            "experiment": self.settings.experiment,
+            "environment": None,
+        }
+
+    def _describe_environment(self) -> None:
+        """Write the environment to the journal where it differs from what was written last; in a thread, as git is asked."""
+        from . import environment
+
+        try:
+            with self._environment_lock:
+                described = {
+                    **environment.describe(),
+                    "git": environment.git_state(self.settings.project, self.redactor),
+                    "modules": self._modules(),
+                    "sys_path": [folder for folder in sys.path if folder],
+                }
+                digest = self.objects.put(json.dumps(described, sort_keys=True, default=str).encode())
+                if digest != self._environment:
+                    self._environment = digest
+                    self.journal.append({"kind": "session", "environment": digest})
+        except Exception as error:
+            self.trouble(error)
+
+    @cached_property
+    def _local_modules(self) -> Any:
+        from .environment import LocalModules
+
+        return LocalModules(self.settings.project)
+
+    @cached_property
+    def _known_modules(self) -> dict[str, dict[str, str]]:
+        return {}
+
+    def _modules(self) -> list[dict[str, str]]:
+        for name, path, content in self._local_modules.seen():
+            where = path.relative_to(self.settings.project).as_posix() if path.is_relative_to(self.settings.project) else str(path)
+            text = self.redactor.source(content.decode("utf-8", "replace"))
+            self._known_modules[name] = {"module": name, "path": where, "digest": self.objects.put(text.encode())}
+        return list(self._known_modules.values())
+
+    def _note_earlier(self, shell: Any) -> None:
+        """Cells that ran before tracking began: their code and order are known, nothing else."""
+        earlier = list(shell.user_ns.get("In", ()))[1:]
+        if getattr(shell.displayhook, "exec_result", None) is not None:
+            # The last one is running now: the cell that loads the extension.
+            earlier.pop()
+        for source in earlier:
+            if not source.strip():
+                continue
+            self.redactor.learn_source(source)
+            statements = analyse(source, self.fitting)
+            self.learn_fitting(statements)
+            for statement in statements:
+                self.runs.provenance.execute(statement)
+            event = CellEvent(session=self.journal.session, seq=self.next_seq(), source=self.redactor.source(source), started=0.0, seconds=0.0, status="untracked")
+            self.journal.append({"kind": "cell", **to_json(event)})
+
+    def _emit_outputs(self, seq: int, outputs: list[Output]) -> None:
+        self.journal.append({"kind": "outputs", "seq": seq, "outputs": self.redactor.json(to_json(outputs))})
+
+
+def _notebook(project: Path) -> str:
+    """The notebook's path, relative to the project where possible; "" where the front end does not tell."""
+    path = os.environ.get("JPY_SESSION_NAME", "")
+    main = sys.modules.get("__main__")
+    told = getattr(main, "__vsc_ipynb_file__", "") or path
+    if not told:
+        return ""
+    whole = Path(told)
+    return whole.relative_to(project).as_posix() if whole.is_relative_to(project) else whole.as_posix()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
