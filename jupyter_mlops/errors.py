@@ -66,7 +66,7 @@ class DemoFailed(MlopsError):
     """A cell of the demo's notebook raised."""
 
     def __init__(self, notebook: str, why: str) -> None:
-        super().__init__(f"A cell of the demo failed ({why}): {notebook} shows where, and `mlops doctor` what is wrong with this installation.")
+        super().__init__(f"A cell of the demo failed ({why}): {notebook} shows where, and `mlops doctor` what is wrong here.")
 
 
 class ModelRefused(MlopsError):

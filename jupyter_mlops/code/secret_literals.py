@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import pairwise
 
-_WRAPPERS = frozenset("SecretStr SecretBytes Secret str bytes bytearray b64decode b64encode urlsafe_b64decode fromhex unhexlify quote quote_plus".split())
-_LOGINS = frozenset("login authenticate set_api_key set_token interpreter_login".split())
-_BASIC = frozenset("HTTPBasicAuth HTTPDigestAuth BasicAuth DigestAuth".split())
+from .secret_forms import words
+
+_WRAPPERS = words(
+    """
+    SecretStr SecretBytes Secret str bytes bytearray b64decode b64encode urlsafe_b64decode fromhex unhexlify quote
+    quote_plus
+    """
+)
+_LOGINS = frozenset(("login", "authenticate", "set_api_key", "set_token", "interpreter_login"))
+_BASIC = frozenset(("HTTPBasicAuth", "HTTPDigestAuth", "BasicAuth", "DigestAuth"))
 
 
 def named_literals(tree: ast.AST) -> Iterator[tuple[str, ast.expr]]:
     """(name, literal) for each text or bytes literal, f-string or sum of such, that is given to a name anywhere in the tree."""
     for node in ast.walk(tree):
         for name, value in _given(node):
-            for literal in _literals(name, value):
-                yield literal
+            yield from _literals(name, value)
 
 
 def folded(node: ast.expr) -> str | bytes | None:
@@ -37,19 +44,24 @@ def _given(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
     if isinstance(node, ast.Assign):
         for target in node.targets:
             yield from _assigned(target, node.value)
-    elif isinstance(node, (ast.AnnAssign, ast.AugAssign, ast.NamedExpr)) and node.value is not None:
-        yield from _assigned(node.target, node.value)
+    elif isinstance(node, (ast.AnnAssign, ast.AugAssign, ast.NamedExpr)):
+        if node.value is not None:
+            yield from _assigned(node.target, node.value)
     elif isinstance(node, ast.keyword) and node.arg:
         yield node.arg, node.value
     elif isinstance(node, ast.Dict):
-        yield from ((key.value, value) for key, value in zip(node.keys, node.values, strict=True) if _is_text(key))
+        yield from (
+            (key.value, value)
+            for key, value in zip(node.keys, node.values, strict=True)
+            if isinstance(key, ast.Constant) and isinstance(key.value, str)
+        )
     elif isinstance(node, ast.arguments):
         positional = [*node.posonlyargs, *node.args]
         yield from ((argument.arg, value) for argument, value in zip(positional[::-1], node.defaults[::-1], strict=False))
         yield from ((argument.arg, value) for argument, value in zip(node.kwonlyargs, node.kw_defaults, strict=True) if value is not None)
     elif isinstance(node, ast.Compare):
         sides = [node.left, *node.comparators]
-        for left, right in zip(sides, sides[1:], strict=False):
+        for left, right in pairwise(sides):
             yield from ((name, other) for side, other in ((left, right), (right, left)) if (name := _name_of(side)))
     elif isinstance(node, (ast.Tuple, ast.List)) and len(node.elts) == 2:
         yield from _neighbours(node.elts)
@@ -75,7 +87,7 @@ def _assigned(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr
 
 def _name_of(node: ast.expr) -> str:
     if isinstance(node, ast.Subscript):
-        return str(node.slice.value) if _is_text(node.slice) and isinstance(node.slice, ast.Constant) else ""
+        return node.slice.value if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str) else ""
     return _last_name(node)
 
 
@@ -85,7 +97,7 @@ def _last_name(node: ast.expr) -> str:
 
 def _neighbours(values: list[ast.expr]) -> Iterator[tuple[str, ast.expr]]:
     """`setdefault("X_TOKEN", "...")`, `("Authorization", "...")`."""
-    for key, value in zip(values, values[1:], strict=False):
+    for key, value in pairwise(values):
         if isinstance(key, ast.Constant) and isinstance(key.value, str):
             yield key.value, value
 
@@ -111,7 +123,3 @@ def _literals(name: str, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
             for item in value.elts:
                 if folded(item) is not None:
                     yield name, item
-
-
-def _is_text(node: ast.expr | None) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)

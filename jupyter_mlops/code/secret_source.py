@@ -14,7 +14,7 @@ from .secret_literals import folded, named_literals
 
 _LINE_SYNTAX = re.compile(r"\s*(?:[\w.,\[\] ]+=\s*)?[%!]|\s*\?|[^#'\"]*\?\s*$")
 _CELL_MAGIC = re.compile(r"\s*%%(?P<name>\w+)")
-_PYTHON_CELLS = frozenset("time timeit capture prun mlops mprun memit snakeviz python python3 pypy".split())
+_PYTHON_CELLS = frozenset(("time", "timeit", "capture", "prun", "mlops", "mprun", "memit", "snakeviz", "python", "python3", "pypy"))
 _ENV_MAGIC = re.compile(r"\s*%(?:set_)?env\s+(?P<name>\w+)(?:\s+|\s*=\s*)(?P<secret>.*\S)")
 _PASSWORD_FLAGS = (
     re.compile(r"\bcurl\b.*?\s(?:-u|--user)[ =]?[\"']?[^\s:\"']+:(?P<secret>[^\s\"']+)"),
@@ -128,7 +128,10 @@ def _expression(node: ast.expr, text: str, spots: list[Spot]) -> str:
     """Python that gives the literal's text with `secret(...)` in place of its spots."""
     whole = isinstance(node, ast.JoinedStr) and any(isinstance(part, ast.FormattedValue) for part in node.values)
     if _is_bytes(node):
-        pieces = [repr(piece.encode("latin-1")) if isinstance(piece, str) else f'secret("{piece.name}").encode()' for piece in _pieces(text, spots)]
+        pieces = [
+            repr(piece.encode("latin-1")) if isinstance(piece, str) else f'secret("{piece.name}").encode()'
+            for piece in _pieces(text, spots)
+        ]
     elif whole and isinstance(node, ast.JoinedStr):
         pieces = _formatted(node, text, spots)
     else:
@@ -186,8 +189,8 @@ def _comment_edits(python: str, starts: list[int], finder: Finder) -> Iterator[t
 
 
 def _span(node: ast.expr, starts: list[int]) -> tuple[int, int]:
-    assert node.end_lineno is not None and node.end_col_offset is not None
-    return starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset
+    end_line, end_column = node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
+    return starts[node.lineno - 1] + node.col_offset, starts[end_line - 1] + end_column
 
 
 def _apply(data: bytes, edits: list[tuple[tuple[int, int], str]]) -> str:

@@ -15,18 +15,26 @@ from typing import Any
 from urllib.parse import quote
 
 from . import secret_source
-from .secret_forms import FORMS, Form, Kind, Spot, kind_of_name, looks_random, render, secret_part
+from .secret_forms import FORMS, Form, Kind, Spot, kind_of_name, looks_random, render, secret_part, words
 
 __all__ = ["FORMS", "Form", "Redactor", "without_credentials"]
 
 # Texts that are too common to be replaced wherever they stand; under a secret name they still are.
-_COMMON = frozenset("admin administrator anonymous changeme default demo example guest hello local localhost mysql password postgres public root secret string test "
-                    "token user username value".split())
+_COMMON = words(
+    """
+    admin administrator anonymous changeme default demo example guest hello local localhost mysql password postgres public
+    root secret string test token user username value
+    """
+)
 _SHORTEST = 5
 # Found in lower-cased text: a word that secret names have, and what stands between a name and its value.
 _KEYWORD = r"(?:passw|passphrase|pwd|secret|token|key|credential|auth|pass|pw|pat)"
-_GIVEN = re.compile(_KEYWORD + r"[\w.\-]{0,40}[\"'\])\\]{0,3}(?:\x1b\[[\d;]*m)*(?::\s?[a-z_][\w.\[\]| ]{0,30})?\s{0,3}(?:[:=]|=>|:=)")
+_GIVEN = re.compile(
+    _KEYWORD
+    + r"[\w.\-]{0,40}[\"'\])\\]{0,3}(?:\x1b\[[\d;]*m)*(?::\s?[a-z_][\w.\[\]| ]{0,30})?\s{0,3}(?:[:=]|=>|:=)(?=(?:\x1b\[[\d;]*m|\s)*\S{3})"
+)
 _FLAG = re.compile(r"--?[a-z\-]*" + _KEYWORD + r"[a-z\-]{0,20}(?=\s+[^\s\-])")
+_JOINERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.-")
 _NAME_BEFORE = re.compile(r"[\w.\-]*\Z")
 _NAME = re.compile(r"[\w.\-]*")
 _VALUE = re.compile(
@@ -41,7 +49,7 @@ def without_credentials(url: str) -> str:
 
 
 class Redactor:
-    """Finds secrets and replaces them; remembers the texts seen under secret names. `extra_names` are further names whose text is secret."""
+    """Finds secrets and replaces them; remembers the texts seen under secret names, to which `extra_names` are added."""
 
     def __init__(self, extra_names: Iterable[str] = ()) -> None:
         self._extra = frozenset(name.lower() for name in extra_names)
@@ -142,7 +150,11 @@ class Redactor:
             lowered = text
         for pattern in (_GIVEN, *self._extra_given):
             for match in pattern.finditer(lowered):
-                spot = self._given_at(text, match.start(), match.end(), match[0][-1])
+                at = match.start()
+                # A bare `key` is no secret, and stands in every other output.
+                if match[0].startswith("key") and lowered[at - 1 : at] not in _JOINERS:
+                    continue
+                spot = self._given_at(text, at, match.end(), match[0][-1])
                 if spot is not None:
                     yield spot
         if " -" in lowered or lowered.startswith("-"):
@@ -184,4 +196,3 @@ def _apart(spots: list[Spot]) -> list[Spot]:
         if not kept or spot.start >= kept[-1].end:
             kept.append(spot)
     return kept
-

@@ -90,8 +90,8 @@ class Capture:
         reads = frozenset[str]().union(*(statement.reads for statement in self._statements))
         self._random = session.random.before({name: namespace[name] for name in reads if name in namespace})
         self._identities = {name: id(value) for name, value in namespace.items()}
-        session.files.watch(mentioned([statement.source for statement in self._statements], namespace))
         session.files.drain()
+        session.files.watch(mentioned([statement.source for statement in self._statements], namespace))
 
     def _scope(self, seq: int, info: Any, started: float) -> Scope:
         return Scope(
@@ -127,8 +127,9 @@ class Capture:
         touched = session.files.drain()
         error = result.error_before_exec or result.error_in_exec
         status = "ok" if error is None else "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
-        text = session.redactor.text(_traceback(error)) if error is not None else ""
         reads, writes, mutates, deletes = self._names()
+        session.redactor.learn_values({name: self._shell.user_ns[name] for name in writes if name in self._shell.user_ns})
+        text = session.redactor.text(_traceback(error)) if error is not None else ""
         session.freezer.new_cell()
         read = [self._file(path) for path in sorted(touched.read)]
         written = [self._file(path) for path in sorted(touched.written)]
@@ -182,7 +183,9 @@ class Capture:
         session = self._session
         item = file_input(path, session.settings.project)
         if item.size <= _SMALL_FILE:
-            item = session.file_frozen(path, item)
+            return session.file_frozen(path, item)
+        # The delivery worker reads it, which must not look like a read of the next cell.
+        session.files.expect_reader([path])
         return item
 
     def _inputs(self, read: list[Input], paths: frozenset[Path]) -> dict[str, tuple[Input, ...]]:

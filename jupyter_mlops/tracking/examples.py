@@ -47,7 +47,8 @@ def _first_rows(data: Any) -> Any:
 def _rows_of_dataset(data: Any) -> Any:
     if known_type(data, "xgboost.core", "DMatrix"):
         part = data.slice(list(range(min(ROWS, data.num_row()))))
-        pandas, rows = sys.modules.get("pandas"), part.get_data().toarray()
+        # Kept in single precision, but users predict with double, which a signature in single precision refuses.
+        pandas, rows = sys.modules.get("pandas"), part.get_data().toarray().astype(float)
         # A booster refuses rows without the names that it was trained with.
         return rows if pandas is None or part.feature_names is None else pandas.DataFrame(rows, columns=part.feature_names)
     if known_type(data, "lightgbm.basic", "Dataset"):

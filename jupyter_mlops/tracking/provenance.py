@@ -6,7 +6,7 @@ for every literal, keyword and piece of data behind it, and a later result for t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,8 @@ class Provenance:
 
     def __init__(self) -> None:
         self.names: dict[str, Definition] = {}
+        # Names bound to one object, and names whose objects may hold each other.
+        self._same: dict[str, set[str]] = {}
         self._sharing: dict[str, set[str]] = {}
 
     def execute(self, statement: Statement) -> list[Definition]:
@@ -63,7 +65,9 @@ class Provenance:
             for inner in statement.body:
                 made += self.execute(inner)
             return made
-        changed = statement.mutates | frozenset(other for name in statement.mutates for other in self._sharing.get(name, ()))
+        # A fit gives the model a new state; what only holds the model, or is held by it, keeps its own history.
+        shared = self._same if statement.fits else self._sharing
+        changed = statement.mutates | frozenset(other for name in statement.mutates for other in shared.get(name, ()))
         sources = self._reading(statement.reads | changed)
         for name in sorted(statement.writes | changed):
             made.append(self._define(name, sources, statement))
@@ -112,14 +116,10 @@ class Provenance:
         return definition
 
     def _share(self, statement: Statement) -> None:
-        """Note which names are bound to the same objects now, so that a change made through one is a change of the others."""
-        for name in statement.writes | statement.deletes:
-            for other in self._sharing.pop(name, ()):
-                self._sharing[other].discard(name)
-        for name, others in statement.aliases.items():
-            together = {name, *others}.union(*(self._sharing.get(other, ()) for other in others))
-            for one in together:
-                self._sharing.setdefault(one, set()).update(together - {one})
+        """Note which names have to do with the same objects now, so that a change made through one is a change of the others."""
+        rebound = statement.writes | statement.deletes
+        _join(self._sharing, rebound, statement.aliases)
+        _join(self._same, rebound, {name: {source} for name, source in statement.computed.items() if source.isidentifier()})
 
     def _reading(self, names: Iterable[str]) -> tuple[Definition, ...]:
         """The current definitions of `names`, and of what the functions among them read when they are called."""
@@ -162,3 +162,14 @@ def _bound_inside(statement: Statement) -> frozenset[str]:
     for inner in statement.body:
         bound |= inner.writes | _bound_inside(inner)
     return bound
+
+
+def _join(groups: dict[str, set[str]], rebound: Iterable[str], more: Mapping[str, Iterable[str]]) -> None:
+    """Take rebound names out of their groups, and put each name of `more` together with its others and theirs."""
+    for name in rebound:
+        for other in groups.pop(name, ()):
+            groups[other].discard(name)
+    for name, others in more.items():
+        together = {name, *others}.union(*(groups.get(other, ()) for other in others))
+        for one in together:
+            groups.setdefault(one, set()).update(together - {one})

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 from ..code.statements import Statement
 from ..errors import ModelRefused
@@ -80,20 +80,29 @@ class Scope:
         return f"{kind.__name__}.__init__" in known
 
 
+class Host(Protocol):
+    """What the tracker asks about user code's own use of MLflow in this process."""
+
+    def open_run(self) -> str | None: ...
+    def opened_run(self) -> str | None: ...
+    def autologging(self, flavor: str) -> bool: ...
+    def surroundings(self) -> dict[str, Any]:
+        """What a new run is told of where it belongs: experiment and tracking address."""
+
+
 class RunTracker:
-    """The runs of one session. `describe()` gives what a new run is told of its surroundings (experiment, tracking address, environment);
-    `active_run()` the id of a run that user code has open in MLflow, or None."""
+    """The runs of one session: `emit` takes their patches, `put` keeps bytes, `host` tells of MLflow in the same process."""
 
     def __init__(
         self,
         emit: Emit,
         freezer: Freezer,
         put: Callable[[bytes], str],
-        describe: Callable[[], dict[str, Any]],
-        active_run: Callable[[], str | None],
+        host: Host,
     ) -> None:
         self._emit_record, self._freezer, self._put = emit, freezer, put
-        self._describe, self._active_run = describe, active_run
+        self._host = host
+        self._held: list[dict[str, Any]] | None = None
         self.provenance = Provenance()
         self._order = 0
         self._orders: dict[str, int] = {}
@@ -125,6 +134,7 @@ class RunTracker:
         self._find_unseen_fits(scope, status)
         for fit in scope.fits:
             if not fit.closed:
+                self._release(fit)
                 self._close(scope, fit)
         self._settle(scope)
         for run, found in metrics.of_cell(scope, self.provenance, shown, status == "ok").items():
@@ -168,7 +178,10 @@ class RunTracker:
             return
         fit = Fit(run="", site=site, receiver=receiver, started=time.time(), evaluates=_evaluates(site))
         fit.loops = {name: scope.namespace[name] for name in site.loops if name in scope.namespace}
-        fit.adopted = self._active_run()
+        fit.adopted = self._host.open_run()
+        if fit.adopted is None and self._host.autologging(models.recognise(receiver) or ""):
+            # The fit will open a run by itself, which ours must become: nothing is delivered before it is known.
+            self._held = []
         if receiver is None:
             # A function that fits is given its data as arguments, or reads it from the notebook's own names.
             fit.given = {name: scope.namespace[name] for name in sorted(self.provenance.captured(site.reads)) if name in scope.namespace}
@@ -197,7 +210,8 @@ class RunTracker:
             fit.status = "failed"
         else:
             return
-        fit.adopted = fit.adopted or self._active_run()
+        fit.adopted = fit.adopted or self._host.opened_run()
+        self._release(fit)
         for name in site.writes:
             if name in self.provenance.names:
                 self.provenance.names[name].mark(fit.run, self._order_of(fit.run))
@@ -286,7 +300,7 @@ class RunTracker:
         place = {"seq": scope.seq, "cell": scope.cell, "notebook": scope.notebook, "cells": [scope.seq]} if scope is not None else {}
         parent = self._named[-1] if self._named and not fields.get("parent") else None
         fields = {key: value for key, value in {"parent": parent, **fields}.items() if value is not None}
-        self._emit(run, **{"status": "RUNNING", "started": time.time(), **place, **self._describe(), **fields})
+        self._emit(run, **{"status": "RUNNING", "started": time.time(), **place, **self._host.surroundings(), **fields})
 
     def _order_of(self, run: str) -> int:
         if run not in self._orders:
@@ -296,7 +310,18 @@ class RunTracker:
 
     def _emit(self, run: str, **patch: Any) -> None:
         self._touched.append(run)
-        self._emit_record({"kind": "run", "id": run, "at": time.time(), **patch})
+        record = {"kind": "run", "id": run, "at": time.time(), **patch}
+        if self._held is not None:
+            self._held.append(record)
+        else:
+            self._emit_record(record)
+
+    def _release(self, fit: Fit) -> None:
+        held, self._held = self._held, None
+        for record in held or ():
+            if fit.adopted is not None and record["id"] == fit.run:
+                record["adopted"] = fit.adopted
+            self._emit_record(record)
 
     def _advance(self, scope: Scope, count: int) -> None:
         while scope.advanced < min(count, len(scope.statements)):
@@ -329,7 +354,7 @@ class RunTracker:
             run = carriers[-1].run
         else:
             site = Site(source=name, name=name, index=0, reads=frozenset({name}), writes=frozenset({name}), loops=(), in_fitting_loop=False)
-            fit = Fit(run="", site=site, receiver=value, started=scope.started, status="done", adopted=self._active_run())
+            fit = Fit(run="", site=site, receiver=value, started=scope.started, status="done", adopted=self._host.open_run())
             self._place(scope, fit)
             scope.fits.append(fit)
             run = fit.run

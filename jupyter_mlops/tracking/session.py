@@ -75,7 +75,7 @@ class Session:
         self._troubles: list[str] = []
         self._environment = ""
         self._environment_lock = threading.Lock()
-        self._user_runs: list[str] = []
+        self._opened_by_user = False
         self._file_digests: dict[tuple[str, tuple[int, ...]], Input] = {}
         self._capture: Any = None
         self._closed = False
@@ -98,7 +98,7 @@ class Session:
     def runs(self) -> RunTracker:
         from .runs import RunTracker
 
-        return RunTracker(self.emit, self.freezer, lambda data: self.objects.put(data), self._surroundings, self._active_run)
+        return RunTracker(self.emit, self.freezer, lambda data: self.objects.put(data), self)
 
     @cached_property
     def files(self) -> Any:
@@ -271,24 +271,31 @@ class Session:
 
     def opened_by_user(self) -> dict[str, str]:
         """Tags for a run that user code is opening; MLflow asks for them while it creates the run."""
-        self._user_runs.append("")
+        self._opened_by_user = True
         return {"mlops.session": self.journal.session, "mlops.cells": str(self.seq)}
 
-    def _active_run(self) -> str | None:
-        """The run that user code (or its autologging) has open, or had open since the last question."""
+    def open_run(self) -> str | None:
+        """The id of the run that user code has open in MLflow now."""
+        self._opened_by_user = False
         mlflow = sys.modules.get("mlflow")
-        if mlflow is None or not hasattr(mlflow, "active_run"):
-            return None
-        active = mlflow.active_run()
-        if active is not None:
-            return str(active.info.run_id)
-        if self._user_runs:
-            self._user_runs.clear()
-            last = mlflow.last_active_run()
-            return str(last.info.run_id) if last is not None else None
-        return None
+        active = mlflow.active_run() if mlflow is not None and hasattr(mlflow, "active_run") else None
+        return str(active.info.run_id) if active is not None else None
 
-    def _surroundings(self) -> dict[str, Any]:
+    def opened_run(self) -> str | None:
+        """The id of the run that user code has open, or opened and closed since the last question (as autologging does in a fit)."""
+        opened = self._opened_by_user
+        active = self.open_run()
+        if active is not None or not opened:
+            return active
+        last = sys.modules["mlflow"].last_active_run()
+        return str(last.info.run_id) if last is not None else None
+
+    def autologging(self, flavor: str) -> bool:
+        """Whether MLflow's own autologging is on for a framework, so that a fit opens a run by itself."""
+        utils = sys.modules.get("mlflow.utils.autologging_utils")
+        return utils is not None and flavor in utils.AUTOLOGGING_INTEGRATIONS and not utils.autologging_is_disabled(flavor)
+
+    def surroundings(self) -> dict[str, Any]:
         """What a new run is told of where it belongs: the user's own choice of MLflow store and experiment."""
         found: dict[str, Any] = {}
         mlflow = sys.modules.get("mlflow")
@@ -322,9 +329,11 @@ class Session:
 
         try:
             with self._environment_lock:
+                with self.files.quiet():
+                    git = environment.git_state(self.settings.project, self.redactor)
                 described = {
                     **environment.describe(),
-                    "git": environment.git_state(self.settings.project, self.redactor),
+                    "git": git,
                     "modules": self._modules(),
                     "sys_path": [folder for folder in sys.path if folder],
                 }
@@ -378,9 +387,10 @@ def _notebook(project: Path) -> str:
     path = os.environ.get("JPY_SESSION_NAME", "")
     main = sys.modules.get("__main__")
     told = getattr(main, "__vsc_ipynb_file__", "") or path
-    if not told:
-        return ""
     whole = Path(told)
+    if whole.suffix not in (".ipynb", ".py", ".md"):
+        # Some front ends tell the name of a session that is no document.
+        return ""
     return whole.relative_to(project).as_posix() if whole.is_relative_to(project) else whole.as_posix()
 
 

@@ -40,8 +40,28 @@ class Agreeing:
         return self
 
 
-NO_NUMBERS = [None, True, np.bool_(True), "0.5", 1j, np.complex128(1), [0.5], {}, object(), Hostile(), Agreeing(), Mock(), MagicMock(), float,
-              np.array([1.0]), np.array("x"), np.datetime64("2026-01-01"), pd.Series([1.0]), pd.NA, pd.Timestamp("2026-01-01")]  # fmt: skip
+NO_NUMBERS = [
+    None,
+    True,
+    np.bool_(True),
+    "0.5",
+    1j,
+    np.complex128(1),
+    [0.5],
+    {},
+    object(),
+    Hostile(),
+    Agreeing(),
+    Mock(),
+    MagicMock(),
+    float,
+    np.array([1.0]),
+    np.array("x"),
+    np.datetime64("2026-01-01"),
+    pd.Series([1.0]),
+    pd.NA,
+    pd.Timestamp("2026-01-01"),
+]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +132,10 @@ def test_missing_scores_of_a_series_are_not_numbers() -> None:
     ("value", "named"),
     [
         ({"f1": 0.5, "label": "spam"}, {"f1": 0.5}),
-        ({"macro avg": {"precision": np.float64(0.5), "support": 3}, "accuracy": 0.75}, {"macro avg.precision": 0.5, "macro avg.support": 3.0, "accuracy": 0.75}),
+        (
+            {"macro avg": {"precision": np.float64(0.5), "support": 3}, "accuracy": 0.75},
+            {"macro avg.precision": 0.5, "macro avg.support": 3.0, "accuracy": 0.75},
+        ),
         ({0: 0.5, 1.5: 2}, {"0": 0.5, "1.5": 2.0}),
         (OrderedDict(a=1), {"a": 1.0}),
         (defaultdict(float, a=1.0), {"a": 1.0}),
@@ -125,7 +148,7 @@ def test_missing_scores_of_a_series_are_not_numbers() -> None:
         (MagicMock(), None),
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_a_dict_of_scores_is_named_numbers(value: object, named: dict[str, float] | None) -> None:
     assert values.entries(value) == named
 

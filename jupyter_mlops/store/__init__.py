@@ -1,0 +1,1 @@
+"""Where things are kept: objects by content, snapshots, the journal, and its delivery to MLflow."""

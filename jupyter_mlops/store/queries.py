@@ -1,0 +1,333 @@
+"""Answers about runs: what MLflow has, with what is not delivered yet on top; from the ledger alone where MLflow does not answer."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mlflow import entities
+from mlflow.exceptions import MlflowException
+from mlflow.utils.search_utils import SearchUtils
+
+from ..errors import NotFound, UsageError
+from ..records import Run
+from . import limits
+from .attachments import HISTORY, events_of
+from .deliver import NOTE
+from .filters import order, translate
+from .state import Ledger
+from .tracking_server import OWN_ID, Refused, Servers, TrackingServer, Unreachable, searchable
+
+_ID = re.compile(r"[0-9a-f]{4,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Runs that are not (wholly) delivered: ours by own id, with their tracking URI."""
+
+    run: Run
+    uri: str
+
+
+class Queries:
+    """The reading verbs. `pending` gives the runs that wait for delivery."""
+
+    def __init__(self, ledger: Ledger, servers: Servers, pending: Callable[[], list[Pending]], home: str) -> None:
+        self._ledger = ledger
+        self._servers = servers
+        self._pending = pending
+        self._home = home  # the project's own experiment
+
+    def runs(self, where: str = "", sort: str = "", limit: int = 50, offset: int = 0, experiment: str | None = None) -> list[Run]:
+        """Runs that match an MLflow filter (or plain names, see `filters`), sorted, newest first by default."""
+        pending = [item.run for item in self._pending() if experiment is None or item.run.experiment == experiment]
+        hidden = {run.own_id for run in pending}
+        found: dict[str, Run] = {}
+        candidates: list[entities.Run] = []
+        for run in pending:
+            candidates.append(_entity(run))
+            found[run.id] = run
+        ordering = order(sort)
+        servers = self._places()
+        try:
+            for server, names in servers:
+                filter_string = translate(where, self._is_metric(server))
+                for entity, name in self._search(
+                    server, names if experiment is None else {experiment}, filter_string, ordering, limit + offset + len(hidden)
+                ):
+                    if entity.data.tags.get(OWN_ID) not in hidden and entity.info.run_id not in found:
+                        candidates.append(entity)
+                        found[entity.info.run_id] = _from_entity(entity, name)
+        except Unreachable:
+            return self._without_mlflow(pending, where, ordering, limit, offset, experiment)
+        except Refused as refusal:
+            raise UsageError(f"MLflow does not understand the filter or order: {refusal}") from None
+        chosen = self._choose(candidates, translate(where, lambda name: any(name in run.metrics for run in found.values())), ordering)
+        return self._exact([found[item.info.run_id] for item in chosen[offset : offset + limit]])
+
+    def run(self, ref: str) -> Run:
+        """The run that `ref` names: our id, MLflow's, a beginning (4 characters or more) of either, or the latest run of this name."""
+        waiting = [item.run for item in self._pending()]
+        for matches in (
+            [run for run in waiting if ref in (run.id, run.own_id)],
+            self._by_id(ref),
+            [run for run in waiting if _ID.fullmatch(ref) and (run.id.startswith(ref) or run.own_id.startswith(ref))]
+            + self._by_prefix(ref),
+            sorted([run for run in waiting if run.name == ref] + self._by_name(ref), key=lambda run: -run.started)[:1],
+        ):
+            unique = {run.own_id or run.id: run for run in reversed(matches)}
+            if len(unique) > 1:
+                listed = ", ".join(f"{run.id[:12]} ({run.name})" for run in list(unique.values())[:5])
+                raise UsageError(f"{ref!r} begins the ids of several runs: {listed}; write more characters.")
+            for run in unique.values():
+                return self._complete(run)
+        raise NotFound("run", ref, "`mlops runs` lists them.")
+
+    def events(self, run: Run) -> list[dict[str, Any]]:
+        """The CellEvents, as JSON, that the run's own file in MLflow holds; [] when it has none."""
+        for server, _ in self._places():
+            try:
+                with server.calling() as client:
+                    path = client.download_artifacts(run.id, HISTORY)
+                with open(path, "rb") as file:
+                    return events_of(file.read())
+            except (Refused, Unreachable, OSError, ValueError):
+                continue
+        return []
+
+    def _places(self) -> list[tuple[TrackingServer, set[str] | None]]:
+        """Where to look, and for which experiments: None is all; of a shared server, only those that runs went to from here."""
+        default = self._servers.default_uri()
+        places = self._ledger.places()
+        places.setdefault(default, set()).add(self._home)
+        for item in self._pending():
+            places.setdefault(item.uri, set()).add(item.run.experiment)
+        local = ("sqlite:", "file:")
+        chosen = []
+        for uri, names in places.items():
+            if uri == default and uri.startswith("sqlite:///") and not _exists(uri):
+                continue  # nothing was written yet, and asking would make an empty database
+            chosen.append((self._servers[uri], None if uri.startswith(local) else names))
+        return chosen
+
+    def _search(
+        self, server: TrackingServer, names: set[str] | None, filter_string: str, ordering: list[str], limit: int
+    ) -> Iterable[tuple[entities.Run, str]]:
+        if server.resting:
+            raise Unreachable(server.trouble)
+        with server.calling() as client:
+            experiments = {str(item.experiment_id): item.name for item in searchable(client, names)}
+            if not experiments:
+                return
+            token: str | None = None
+            while limit > 0:
+                page = client.search_runs(
+                    list(experiments), filter_string, max_results=min(limit, 1000), order_by=ordering, page_token=token
+                )
+                yield from ((run, experiments[run.info.experiment_id]) for run in page)
+                limit -= len(page)
+                token = page.token
+                if not token:
+                    return
+
+    def _is_metric(self, server: TrackingServer) -> Callable[[str], bool]:
+        def there(name: str) -> bool:
+            if any(name in item.run.metrics for item in self._pending()):
+                return True
+            key = limits.key(name)
+            with server.calling() as client:
+                experiments = [str(item.experiment_id) for item in searchable(client, None)]
+                return bool(client.search_runs(experiments, f"metrics.`{key}` > -1e308", max_results=1))
+
+        return there
+
+    def _choose(self, candidates: list[entities.Run], where: str, ordering: list[str]) -> list[entities.Run]:
+        try:
+            return list(SearchUtils.sort(SearchUtils.filter(candidates, where), ordering))  # type: ignore[no-untyped-call]  # MLflow leaves these untyped
+        except MlflowException as error:
+            raise UsageError(f"MLflow does not understand the filter or order: {error}") from None
+
+    def _without_mlflow(
+        self, pending: list[Run], where: str, ordering: list[str], limit: int, offset: int, experiment: str | None
+    ) -> list[Run]:
+        known = {run.own_id: run for run in [*self._ledger.runs(), *pending] if experiment is None or run.experiment == experiment}
+        by_id = {run.id: run for run in known.values()}
+        filter_string = translate(where, lambda name: any(name in run.metrics for run in by_id.values()))
+        chosen = self._choose([_entity(run) for run in by_id.values()], filter_string, ordering)
+        return [by_id[item.info.run_id] for item in chosen[offset : offset + limit]]
+
+    def _exact(self, found: list[Run]) -> list[Run]:
+        """Parameters with the types and lengths that they had, which MLflow's texts have lost, where this store delivered the run."""
+        known = {run.id: run for run in self._ledger.runs([run.id for run in found if run.delivered])}
+        return [_restore(run, known[run.id]) if run.delivered and run.id in known else run for run in found]
+
+    def _complete(self, run: Run) -> Run:
+        """With every step of the metrics that have more than one."""
+        if not run.delivered or run.series:
+            return run
+        for server, _ in self._places():
+            try:
+                with server.calling() as client:
+                    histories = {key: client.get_metric_history(run.id, key) for key in run.metrics}
+            except (Refused, Unreachable):
+                continue
+            steps = {
+                key: [[item.step, limits.number(item.value)] for item in points]
+                for key, points in histories.items()
+                if len({item.step for item in points}) > 1
+            }
+            return replace(run, series={key: sorted(points, key=lambda point: int(point[0])) for key, points in steps.items()})
+        return run
+
+    def _by_id(self, ref: str) -> list[Run]:
+        place = self._ledger.place(ref)
+        if place is None and not re.fullmatch(r"[\w\-]{20,}", ref):
+            return []
+        servers = [self._servers[place[1]]] if place else [server for server, _ in self._places()]
+        for server in servers:
+            try:
+                entity = server.get_run(place[0] if place else ref)
+            except Refused:
+                continue
+            except Unreachable:
+                own = self._ledger.runs([place[0]]) if place else []
+                if own:
+                    return own
+                raise
+            with server.calling() as client:
+                name = client.get_experiment(entity.info.experiment_id).name
+            return self._exact([_from_entity(entity, name)])
+        return []
+
+    def _by_prefix(self, ref: str) -> list[Run]:
+        if not _ID.fullmatch(ref):
+            return []
+        own = [run for identifier in self._ledger.matching(ref) if (run := self._ledger.run(identifier)) is not None]
+        if own:
+            return [found for run in own for found in self._by_id(run.id)]
+        return [*self._lookup(f"attributes.run_id LIKE '{ref}%'"), *self._lookup(f"tags.`{OWN_ID}` LIKE '{ref}%'")]
+
+    def _by_name(self, ref: str) -> list[Run]:
+        quote = '"' if "'" in ref else "'"
+        return [] if "'" in ref and '"' in ref else self._lookup(f"attributes.run_name = {quote}{ref}{quote}")
+
+    def _lookup(self, filter_string: str) -> list[Run]:
+        found: list[Run] = []
+        for server, names in self._places():
+            try:
+                found.extend(_from_entity(entity, name) for entity, name in self._search(server, names, filter_string, order(""), 10))
+            except (Refused, Unreachable):
+                continue
+        return self._exact(found)
+
+
+def _exists(uri: str) -> bool:
+    from pathlib import Path
+
+    return Path(uri.removeprefix("sqlite:///").split("?")[0]).exists()
+
+
+def _restore(run: Run, known: Run) -> Run:
+    params = dict(run.params)
+    for name, value in known.params.items():
+        key = limits.key(name)
+        if key in params and limits.param(value) == limits.param(str(run.params[key])):
+            del params[key]
+            params[name] = value
+    metrics = dict(run.metrics)
+    for name, number in known.metrics.items():
+        key = limits.key(name)
+        if key in metrics and repr(limits.metric(number)) == repr(limits.metric(metrics[key])):
+            del metrics[key]
+            metrics[name] = number
+    inputs = known.inputs or run.inputs
+    return replace(
+        run,
+        params=params,
+        metrics=metrics,
+        inputs=inputs,
+        model=run.model or known.model,
+        series=known.series,
+        skipped=known.skipped,
+        error=known.error or run.error,
+    )
+
+
+def _from_entity(entity: entities.Run, experiment: str) -> Run:
+    info, tags = entity.info, entity.data.tags
+    seconds = None if info.end_time is None else (info.end_time - info.start_time) / 1000
+    return Run(
+        id=info.run_id,
+        name=info.run_name or "",
+        status=info.status,
+        experiment=experiment,
+        started=(info.start_time or 0) / 1000,
+        seconds=seconds,
+        params={key: _typed(text) for key, text in entity.data.params.items()},
+        metrics={key: limits.number(value) for key, value in entity.data.metrics.items()},
+        inputs=tuple(_input(item) for item in (entity.inputs.dataset_inputs if entity.inputs else ())),
+        model=_json(tags.get("mlops.model"), None),
+        notebook=tags.get("mlflow.source.name", "") if tags.get("mlflow.source.type") == "NOTEBOOK" else "",
+        cell=tags.get("mlops.cell", ""),
+        replay=tags.get("mlops.replay"),
+        parent=tags.get("mlflow.parentRunId"),
+        error=tags.get("mlops.error", ""),
+        tags={key: value for key, value in tags.items() if not key.startswith(("mlflow.", "mlops."))},
+        skipped=tuple(tags["mlops.skipped"].splitlines()) if "mlops.skipped" in tags else (),
+        note=tags.get(NOTE, ""),
+        session=tags.get("mlops.session", ""),
+        cells=tuple(_json(tags.get("mlops.cells"), [])),
+        own_id=tags.get(OWN_ID, ""),
+        origin="jupyter_mlops" if OWN_ID in tags else "mlflow",
+    )
+
+
+def _entity(run: Run) -> entities.Run:
+    """The run as MLflow would have it, for its own filters and orders."""
+    started = int(run.started * 1000)
+    info = entities.RunInfo(
+        run.id,
+        "0",
+        "",
+        run.status,
+        started,
+        None if run.seconds is None else started + int(run.seconds * 1000),
+        "active",
+        None,
+        run_name=run.name,
+    )
+    data = entities.RunData(
+        [entities.Metric(limits.key(key), limits.metric(value), 0, 0) for key, value in run.metrics.items()],
+        [entities.Param(limits.key(key), limits.param(value)) for key, value in run.params.items()],
+        [entities.RunTag(limits.key(key), str(value)) for key, value in run.tags.items()] + [entities.RunTag(OWN_ID, run.own_id)],
+    )
+    return entities.Run(info, data)
+
+
+def _typed(text: str) -> Any:
+    """The number, truth value or None that a parameter's text means; else the text."""
+    if len(text) > 40 or not re.fullmatch(r"-?\d+|-?[\d.]+(e[+-]?\d+)?|True|False|None", text):
+        return text
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _input(item: Any) -> dict[str, Any]:
+    dataset = item.dataset
+    if dataset.source_type == "mlops":
+        source = _json(dataset.source, {})
+        return {key: value for key, value in source.items() if key not in ("objects", "load")} | {"name": dataset.name}
+    return {"name": dataset.name, "kind": dataset.source_type, "digest": dataset.digest, "source": str(dataset.source)}
+
+
+def _json(text: str | None, default: Any) -> Any:
+    try:
+        return json.loads(text) if text else default
+    except ValueError:
+        return default

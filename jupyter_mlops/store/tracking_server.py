@@ -1,0 +1,204 @@
+"""One MLflow tracking server or database, as this package uses it: connecting, experiments, and which failures pass by themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities import Run, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import ErrorCode
+
+OWN_ID = "mlops.run_id"
+_FIRST_WAIT = 0.5
+_LONGEST_WAIT = 30.0
+# What the server says about the request itself: asking again gives the same answer.
+_REFUSALS = {
+    "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "RESOURCE_ALREADY_EXISTS",
+    "INVALID_STATE", "FEATURE_DISABLED", "NOT_IMPLEMENTED",
+}  # fmt: skip
+
+
+class Unreachable(Exception):
+    """The server did not answer, or failed; it is asked again later."""
+
+
+class Refused(Exception):
+    """The server will never accept this request."""
+
+    def __init__(self, message: str, *, gone: bool = False) -> None:
+        super().__init__(message)
+        self.gone = gone
+
+
+class TrackingServer:
+    """A place that keeps runs. Calls raise `Unreachable` or `Refused` only; after `Unreachable` it is left alone for a while."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.trouble = ""
+        self._client: mlflow.MlflowClient | None = None
+        self._experiments: dict[str, str] = {}
+        self._wait = 0.0
+        self._again = 0.0
+        self._mutex = threading.Lock()
+
+    @property
+    def resting(self) -> bool:
+        """Whether it failed just now and is not to be asked yet."""
+        return time.monotonic() < self._again
+
+    @property
+    def seconds_to_retry(self) -> float:
+        """Seconds until it is asked again."""
+        return max(0.0, self._again - time.monotonic())
+
+    def retry_now(self) -> None:
+        """Ask it again at once, as when a user waits for it."""
+        self._again = 0.0
+
+    @contextlib.contextmanager
+    def calling(self) -> Iterator[mlflow.MlflowClient]:
+        """The client, for a few calls whose failures are told apart."""
+        try:
+            with self._mutex:
+                if self._client is None:
+                    self._client = mlflow.MlflowClient(self.uri)
+            yield self._client
+        except MlflowException as error:
+            message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            if error.error_code in _REFUSALS and not _is_passing(error):
+                raise Refused(message, gone=_is_gone(error, message)) from error
+            raise self._failed(message) from error
+        except (Refused, Unreachable):
+            raise
+        except Exception as error:  # drivers, sockets and file systems fail in their own ways: all of it may pass
+            raise self._failed(f"{type(error).__name__}: {error}".splitlines()[0]) from error
+        else:
+            self.trouble, self._wait, self._again = "", 0.0, 0.0
+
+    def _failed(self, message: str) -> Unreachable:
+        self.trouble = message[:500]
+        self._wait = min(_LONGEST_WAIT, max(_FIRST_WAIT, self._wait * 2))
+        self._again = time.monotonic() + self._wait
+        return Unreachable(message)
+
+    def experiment_id(self, name: str) -> str:
+        """The id of the experiment of this name, made if absent; a deleted one stays deleted, `NAME (2)` takes its place."""
+        if name not in self._experiments:
+            with self.calling() as client:
+                self._experiments[name] = self._find_or_create(client, name)
+        return self._experiments[name]
+
+    def _find_or_create(self, client: mlflow.MlflowClient, name: str) -> str:
+        number = 1
+        while True:
+            candidate = name if number == 1 else f"{name} ({number})"
+            found = client.get_experiment_by_name(candidate)
+            if found is None:
+                with contextlib.suppress(MlflowException):  # another process may make it at this moment: then the next look finds it
+                    return str(client.create_experiment(candidate))
+                found = client.get_experiment_by_name(candidate)
+            if found is not None and found.lifecycle_stage == "active":
+                return str(found.experiment_id)
+            if found is None:
+                raise Unreachable(f"The experiment {candidate!r} could not be made.")
+            number += 1
+
+    def experiment_name(self, identifier: str) -> str:
+        """The name of the experiment with this id; raises Refused when there is none."""
+        for name, known in self._experiments.items():
+            if known == identifier:
+                return name
+        with self.calling() as client:
+            name = str(client.get_experiment(identifier).name)
+        self._experiments[name] = identifier
+        return name
+
+    def forget_experiment(self, name: str) -> None:
+        """Look again for this experiment: it may have been deleted."""
+        self._experiments.pop(name, None)
+
+    def find_own(self, experiment_id: str, own_id: str) -> Run | None:
+        """The run that carries our id, deleted ones too."""
+        with self.calling() as client:
+            found = client.search_runs([experiment_id], f"tags.`{OWN_ID}` = '{own_id}'", run_view_type=ViewType.ALL, max_results=1)
+        return found[0] if found else None
+
+    def get_run(self, run_id: str) -> Run:
+        """The run with this id of MLflow's; raises Refused when there is none."""
+        with self.calling() as client:
+            return client.get_run(run_id)
+
+
+class Servers:
+    """The tracking servers by URI, connected when first used."""
+
+    def __init__(self, project: Path) -> None:
+        self.project = project
+        self._servers: dict[str, TrackingServer] = {}
+
+    def __getitem__(self, uri: str) -> TrackingServer:
+        return self._servers.setdefault(uri, TrackingServer(uri))
+
+    def __iter__(self) -> Iterator[TrackingServer]:
+        return iter(list(self._servers.values()))
+
+    def default_uri(self) -> str:
+        """MLFLOW_TRACKING_URI, else MLflow's own default in the working folder, the project's: `mlflow.db`, or a used `mlruns`."""
+        return absolute(str(mlflow.get_tracking_uri()), self.project)
+
+
+def absolute(uri: str, folder: Path) -> str:
+    """A URI whose relative path of a database or folder is taken from `folder`."""
+    for scheme in ("sqlite:///", "file:"):
+        if uri.startswith(scheme):
+            path = uri.removeprefix(scheme)
+            return uri if path.startswith("/") or path[1:3] in (":/", ":\\") else f"{scheme}{(folder / path).as_posix()}"
+    return uri if "://" in uri or uri.split(":")[0] in ("databricks", "databricks-uc", "uc") else (folder / uri).resolve().as_uri()
+
+
+def configure(project: Path) -> None:
+    """Make MLflow quiet, quick to give up (the worker tries again itself) and at home in the project folder."""
+    os.chdir(project)
+    for name, value in {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # MLflow's own default for a folder with runs in ./mlruns is that folder, which it then refuses to open without this.
+        "MLFLOW_ALLOW_FILE_STORE": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def _is_passing(error: MlflowException) -> bool:
+    # What MLflow wraps in a refusal although it may pass: a database that is locked, or was made a moment ago.
+    return any(sign in str(error) for sign in ("database is locked", "OperationalError", "disk I/O error", "database or disk is full"))
+
+
+def _is_gone(error: MlflowException, message: str) -> bool:
+    return (
+        error.error_code == ErrorCode.Name(ErrorCode.Value("RESOURCE_DOES_NOT_EXIST"))
+        or "must be in the 'active' state" in message
+        or "deleted" in message
+    )
+
+
+def searchable(client: mlflow.MlflowClient, names: set[str] | None) -> list[Any]:
+    """The active experiments with these names, all when None."""
+    found: list[Any] = []
+    token: str | None = None
+    while True:
+        page = client.search_experiments(max_results=1000, page_token=token)
+        found.extend(item for item in page if names is None or item.name in names)
+        token = page.token
+        if not token:
+            return found

@@ -1,0 +1,132 @@
+"""What the worker can be asked."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..config import Settings
+from ..errors import UsageError
+from ..records import Problem, Run
+from . import journal, live
+from .courier import Courier
+from .objects import ObjectStore
+from .queries import Queries
+from .runs import SessionState, fold_session
+from .state import Ledger
+from .tracking_server import Servers
+
+
+class Verbs:
+    """The worker's answers, by the name of the verb. `ready` waits until MLflow is loaded; `stop` ends the worker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        servers: Servers,
+        objects: ObjectStore,
+        courier: Courier,
+        queries: Queries,
+        wake: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._servers = servers
+        self._objects = objects
+        self._courier = courier
+        self._queries = queries
+        self._wake = wake
+
+    def answer(self, verb: str, arguments: Mapping[str, Any]) -> Any:
+        """The answer to one request. Raises UsageError for a verb that there is not."""
+        verbs: dict[str, Callable[..., Any]] = {
+            "runs": self._runs,
+            "run": self._run,
+            "resolve": lambda ref: self._run(ref).id,
+            "history": self._history,
+            "cells": self._cells,
+            "flush": self._flush,
+            "status": self._status,
+            "verify": self._verify,
+            "gc": self._gc,
+        }
+        if verb not in verbs:
+            raise UsageError(f"The worker knows no verb {verb!r}; it knows {', '.join(sorted(verbs))}.")
+        return verbs[verb](**arguments)
+
+    def _runs(self, where: str = "", sort: str = "", limit: int = 50, offset: int = 0, experiment: str | None = None) -> list[Run]:
+        self._courier.read()
+        return self._queries.runs(where, sort, limit, offset, experiment)
+
+    def _run(self, ref: str) -> Run:
+        self._courier.read()
+        return self._queries.run(ref)
+
+    def _history(self, ref: str) -> list[dict[str, Any]]:
+        """The session's executions up to the run's last one, with the digests of files that the worker read."""
+        run = self._run(ref)
+        session = self._session(run.session) if run.session else None
+        last = max(run.cells, default=None)
+        events = session.history(last) if session is not None else self._queries.events(run)
+        return [self._with_digests(event) for event in events]
+
+    def _cells(self, session: str) -> list[dict[str, Any]]:
+        found = self._session(session)
+        return [self._with_digests(event) for event in found.history()] if found is not None else []
+
+    def _session(self, identifier: str) -> SessionState | None:
+        followed = self._courier.session(identifier)
+        if followed is not None:
+            return followed
+        path = self._settings.home / "journal" / f"{identifier}.jsonl"
+        return fold_session(journal.read(path)[0]) if path.exists() else None
+
+    def _with_digests(self, event: dict[str, Any]) -> dict[str, Any]:
+        return event | {
+            name: [self._digested(item) for item in event.get(name, ())] for name in ("files_read", "files_written") if name in event
+        }
+
+    def _digested(self, item: Any) -> Any:
+        if not isinstance(item, dict) or item.get("digest") or len(item.get("stat") or ()) != 3:
+            return item
+        path = self._settings.project / str(item.get("source") or item.get("name"))
+        return item | (self._ledger.file(str(path), item["stat"]) or {})
+
+    def _flush(self, timeout: float = 60.0) -> dict[str, Any]:
+        """Wait until all that is journaled now is delivered: {"done", "waiting", "why"}."""
+        deadline = time.monotonic() + timeout
+        sizes = self._courier.sizes()
+        for server in self._servers:
+            server.retry_now()
+        self._courier.retry_now()
+        while not (done := self._courier.delivered(sizes)) and time.monotonic() < deadline:
+            self._wake()
+            time.sleep(0.05)
+        return {
+            "done": done,
+            "waiting": 0 if done else self._courier.waiting,
+            "why": [] if done else self._courier.troubles or ["it takes longer than that"],
+        }
+
+    def _status(self) -> dict[str, Any]:
+        self._courier.read()
+        troubles = self._courier.troubles
+        return {
+            "tracking_uri": self._servers.default_uri(),
+            "pid": os.getpid(),
+            "sessions": self._courier.alive,
+            "waiting": self._courier.waiting,
+            "error": troubles[-1] if troubles else None,
+            "kept": self._ledger.kept(),
+        }
+
+    def _verify(self) -> list[Problem]:
+        return [*self._objects.verify(), *live.damaged_journals(self._settings.home)]
+
+    def _gc(self, dry_run: bool = False) -> dict[str, int]:
+        needed = live.needed(self._settings.home, self._ledger, self._objects)
+        removed, freed = self._objects.dead(needed) if dry_run else self._objects.gc(needed)
+        return {"removed": removed, "freed": freed}

@@ -1,0 +1,73 @@
+"""The kinds of arguments that verbs take, each with its reading from one word of a command line or magic.
+
+A word for DATA may be the name of a variable of the user's namespace (in a notebook) or of a file or folder; nothing else is looked up,
+and nothing is evaluated.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter, Token
+
+from ..errors import NotFound, UsageError
+
+NAMES: ContextVar[Mapping[str, Any]] = ContextVar("NAMES", default={})  # noqa: B039  (nobody writes to the default)
+"""The user's namespace while a magic is parsed; empty in a shell."""
+
+_DIGEST = re.compile(r"[0-9a-f]{6,64}")
+
+
+def is_digest(text: str) -> bool:
+    """Whether a text can be a digest or the beginning of one: 6 to 64 lower-case hex digits."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+def _data(_: object, tokens: Sequence[Token]) -> Any:
+    word = tokens[0].value
+    names = NAMES.get()
+    if word in names:
+        return names[word]
+    if Path(word).expanduser().exists():
+        return Path(word).expanduser()
+    if is_digest(word):
+        return word
+    if names:
+        raise NotFound("variable or file", word, "Name a variable of this notebook, or an existing file or folder.")
+    raise NotFound("file or folder", word, "In a shell, DATA is a path; a variable can be named in a notebook, with `%mlops`.")
+
+
+def _pair(_: object, tokens: Sequence[Token]) -> dict[str, str]:
+    name, sign, value = tokens[0].value.partition("=")
+    if not sign or not name.strip():
+        raise UsageError(f"{tokens[0].value!r} is not a pair: write NAME=VALUE, for example stage=draft.")
+    return {name.strip(): value.strip()}
+
+
+def _values(kind: object, tokens: Sequence[Token]) -> dict[str, Any]:
+    return {name: _value(word) for name, word in _pair(kind, tokens).items()}
+
+
+def _value(word: str) -> Any:
+    names = NAMES.get()
+    if word in names:
+        return names[word]
+    try:
+        return json.loads(word)
+    except ValueError:
+        return word
+
+
+Data = Annotated[Any, Parameter(converter=_data, n_tokens=1)]
+"""A value to freeze: a variable, or the path of a file or folder."""
+
+Values = Annotated[Mapping[str, Any], Parameter(converter=_values, n_tokens=1)]
+"""Named values, NAME=VALUE in a command; VALUE is a number, a text, JSON, or in a notebook a variable."""
+
+Texts = Annotated[Mapping[str, str | None], Parameter(converter=_pair, n_tokens=1)]
+"""Named texts, NAME=TEXT in a command."""

@@ -1,0 +1,147 @@
+"""The command line, built from the verbs; the magics parse with the same application.
+
+Exit status: 0 done, 1 the answer is no (something checked is not well), 2 wrong use or an error. An error is one sentence on stderr;
+`--debug` shows its traceback.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, TextIO
+
+from .. import VERBS, __version__
+from ..errors import MlopsError, UsageError
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+FORMATS = ("--json", "--csv")
+EPILOGUE = (
+    "With every command: --json prints JSON, --debug an error's traceback; with runs, --csv prints CSV. mlops COMMAND --help says more."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A command's words without the options that every verb has: `form` is "", --json or --csv."""
+
+    tokens: tuple[str, ...]
+    form: str = ""
+    debug: bool = False
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command, print its answer, and give the exit status."""
+    debug = "--debug" in arguments
+    try:
+        words = common(arguments)
+        answer = application()(words.tokens or ("--help",))
+        if answer is None:
+            return 0
+        show(answer, words.form, sys.stdout)
+        return status(answer)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output (head, less) has seen enough; Python must not complain about it while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        print(f"mlops: {sentence(error)}", file=sys.stderr)
+        return error.exit_status if isinstance(error, MlopsError) else 2
+
+
+@cache
+def application() -> App:
+    """The cyclopts application: one command for each verb, its signature the options, its docstring the help."""
+    from cyclopts import App, Parameter
+
+    from . import commands
+
+    app = App(
+        name="mlops",
+        help="Every result of a notebook becomes a durable, complete MLflow run.",
+        help_epilogue=EPILOGUE,
+        help_format="plaintext",
+        default_parameter=Parameter(negative=(), show_default=False),
+        version=__version__,
+        exit_on_error=False,
+        print_error=False,
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
+    for place, verb in enumerate(VERBS):
+        app.command(getattr(commands, verb), name=verb, sort_key=place)
+    return app
+
+
+def common(arguments: Sequence[str]) -> Words:
+    """Take out the options that every verb has; what follows `--` is left alone."""
+    end = list(arguments).index("--") if "--" in arguments else len(arguments)
+    mine, rest = arguments[:end], arguments[end:]
+    forms = list(dict.fromkeys(word for word in mine if word in FORMATS))
+    if len(forms) > 1:
+        raise UsageError("Choose one of --json and --csv.")
+    tokens = (*(word for word in mine if word not in (*FORMATS, "--debug")), *rest)
+    if "--csv" in forms and tokens[:1] != ("runs",):
+        raise UsageError("--csv is for `mlops runs`; other answers are no tables: use --json.")
+    return Words(tokens, forms[0] if forms else "", "--debug" in mine)
+
+
+def show(answer: Any, form: str, out: TextIO) -> None:
+    """Print an answer as a terminal's tables, as JSON, or as CSV."""
+    from .answers import Page, plain
+
+    if form == "--json":
+        print(json.dumps(plain(answer), indent=2, default=repr, ensure_ascii=False), file=out)
+    elif form == "--csv":
+        rows = answer.rows()
+        writer = csv.DictWriter(out, list(rows[0]) if rows else ["id"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        from rich.console import Console
+
+        from .display import to_terminal
+
+        to_terminal(answer, Console(file=out, highlight=False, force_jupyter=False))
+    out.flush()
+    if isinstance(answer, Page):
+        _serve(answer, out)
+
+
+def status(answer: Any) -> int:
+    """1 where the answer is no, else 0."""
+    from .answers import Report
+
+    return 1 if isinstance(answer, Report) and not answer.ok else 0
+
+
+def sentence(error: BaseException) -> str:
+    """An error as one line that a user can act on."""
+    if isinstance(error, MlopsError):
+        return " ".join(str(error).split())
+    from cyclopts import CycloptsError
+
+    if isinstance(error, CycloptsError):
+        verb = f"mlops {error.command_chain[0]} --help" if error.command_chain else "mlops --help"
+        return f"{' '.join(str(error).split())} `{verb}` says how."
+    return f"{type(error).__name__}: {' '.join(str(error).split())}; --debug shows where."
+
+
+def _serve(page: Any, out: TextIO) -> None:
+    """Keep a page's server until Ctrl-C, and end it with this process."""
+    print("Ctrl-C ends it.", file=out, flush=True)
+    try:
+        page.process.wait()
+    except KeyboardInterrupt:
+        page.process.terminate()
+        page.process.wait()

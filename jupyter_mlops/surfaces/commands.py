@@ -1,0 +1,296 @@
+"""The typed verbs, once: Python functions here, commands in a shell, magics in a notebook. Each returns a record; none prints.
+
+RUN is a run's id or the beginning of it, its name, or an MLflow run id. Where it may be left out, it is the last run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from .. import config
+from ..errors import NotFound, UsageError
+from ..records import CellEvent, Diff, Node, Problem, Run, Snapshot
+from ..store import client
+from . import editing
+from .answers import Change, Collected, Comparison, Demo, Page, Prepared, Report, Runs, Story, Tracking
+from .arguments import Data, Texts, Values, is_digest
+
+
+def track(what: str = "status", /) -> Tracking | AbstractContextManager[Any]:
+    """Pause or resume tracking, or make one run of a block.
+
+    `%mlops track off` pauses, `%mlops track on` resumes, `%mlops track` says how it stands. `%%mlops track NAME` on top of a cell, or
+    `with mlops.track(NAME):` in any Python program, makes everything inside one run of that name.
+
+    Args:
+        what: on, off, status (the default), or the name of a run.
+    """
+    if what in ("on", "off", "status"):
+        return editing.switch(what)
+    from ..tracking.block import track as block
+
+    return block(what)
+
+
+def log(*values: Values, run: str | None = None, step: int | None = None, file: tuple[Path, ...] = ()) -> Change:
+    """Add metrics, parameters and files to a run by hand.
+
+    Numbers become metrics; texts, true, false and lists become parameters. In Python, give a dict: `mlops.log({"auc": 0.91})`.
+
+    Args:
+        values: what to add, as NAME=VALUE; in a notebook VALUE may be a variable.
+        run: the run (default: the last one).
+        step: the step of the metrics, for values that come again and again.
+        file: files or folders to keep with the run.
+    """
+    merged = _merge(values)
+    if not merged and not file:
+        raise UsageError("There is nothing to log: give NAME=VALUE, or a file with --file.")
+    return editing.log(run, merged, step, file)
+
+
+def tag(*tags: Texts, run: str | None = None) -> Change:
+    """Put tags on a run; an empty text takes a tag away.
+
+    Args:
+        tags: the tags, as NAME=TEXT.
+        run: the run (default: the last one).
+    """
+    merged = _merge(tags)
+    if not merged:
+        raise UsageError("There is nothing to tag: give NAME=TEXT, for example stage=draft.")
+    texts = {name: str(text) if text not in (None, "") else None for name, text in merged.items()}
+    return editing.patch("tagged", run, texts, tags=texts)
+
+
+def note(text: str, /, *, run: str | None = None) -> Change:
+    """Write the note of a run: what you saw, what to try next.
+
+    MLflow shows it as the run's description.
+
+    Args:
+        text: the note; it takes the place of an earlier one.
+        run: the run (default: the last one).
+    """
+    return editing.patch("noted", run, {"note": text}, note=text)
+
+
+def delete(*runs: str) -> list[Change]:
+    """Delete runs.
+
+    MLflow keeps them in its bin, which `mlflow gc` empties; their data stays until `mlops gc`.
+
+    Args:
+        runs: the runs to delete, each named: there is no default here.
+    """
+    if not runs:
+        raise UsageError("Say which run to delete: `mlops runs` lists them.")
+    found = [find(ref) for ref in runs]
+    return [editing.patch_run("deleted", run, {}, deleted=True) for run in found]
+
+
+def snapshot(data: Data, /, *, name: str = "") -> Snapshot:
+    """Freeze data by its content, and keep it.
+
+    Equal content has one digest and is stored once; what changes later costs only what changed.
+
+    Args:
+        data: a variable (frame, array, sparse matrix, ...), or the path of a file or folder.
+        name: a name to find it by.
+    """
+    return editing.snapshot(data, name)
+
+
+def load(digest: str, /, *, out: Path | None = None) -> Any:
+    """Get the data of a snapshot back.
+
+    What comes back equals what went in.
+
+    Args:
+        digest: the digest that `snapshot` or a run's inputs show, or its first characters (6 or more).
+        out: write it to this file or folder instead; a frame as .parquet or .csv, an array as .npy.
+    """
+    from .reading import read, write
+
+    if not is_digest(digest):
+        raise UsageError(f"{digest!r} is not a digest: a digest is 6 to 64 hex digits, as `mlops snapshot` and `mlops show` print them.")
+    return read(digest) if out is None else write(digest, out)
+
+
+def diff(a: Data, b: Data, /) -> Diff:
+    """Compare two pieces of data.
+
+    Their schema, their rows, and each column's change with statistics.
+
+    Args:
+        a: the earlier data: a digest, a variable, or a path.
+        b: the later data, likewise.
+    """
+    from ..store import snapshots
+    from ..store.objects import open_objects
+
+    objects = open_objects(config.load())
+    return snapshots.diff(editing.frozen(a, objects), editing.frozen(b, objects), objects)
+
+
+def runs(
+    *, where: str = "", sort: Annotated[str, Parameter(allow_leading_hyphen=True)] = "", limit: int = 50, experiment: str | None = None
+) -> Runs:
+    """List runs, newest first.
+
+    Args:
+        where: which runs, for example "auc > 0.8 and C = 0.1" (names of metrics, parameters and tags).
+        sort: what to sort by, for example auc; -auc for the largest first.
+        limit: how many at most (default: 50).
+        experiment: only the runs of this experiment (default: all).
+    """
+    if limit < 1:
+        raise UsageError(f"--limit {limit} lists nothing: give 1 or more.")
+    answer = client.ask(config.load(), "runs", where=where, sort=sort, limit=limit, offset=0, experiment=experiment)
+    return Runs(Run.from_json(item) for item in answer)
+
+
+def show(run: str | None = None, /) -> Story:
+    """Tell the whole story of a run.
+
+    What it gave, from which parameters, data and cells, and what was left out.
+
+    Args:
+        run: the run (default: the last one).
+    """
+    found = find(run)
+    return Story(run=found, cells=tuple(cells_of(found)))
+
+
+def compare(*runs: str) -> Comparison:
+    """Compare runs side by side.
+
+    The parameters, metrics and data that differ, and the difference of the cells' code.
+
+    Args:
+        runs: two or more runs.
+    """
+    from .comparison import compare as compared
+
+    if len(runs) < 2:
+        raise UsageError("Name two or more runs to compare: `mlops runs` lists them.")
+    found = [find(ref) for ref in runs]
+    return compared(found, [cells_of(run) for run in found])
+
+
+def lineage(ref: str | None = None, /) -> Node:
+    """Show what a run came from, or what came from a snapshot.
+
+    For a run: its parameters, data, files and cells. For a snapshot: the runs that used it.
+
+    Args:
+        ref: a run, or the digest of a snapshot (default: the last run).
+    """
+    from .ancestry import of_run, of_snapshot
+
+    try:
+        run = find(ref)
+    except NotFound:
+        if ref is None or not is_digest(ref):
+            raise
+        return of_snapshot(ref, runs(limit=10_000))
+    return of_run(run, cells_of(run))
+
+
+def verify() -> Report:
+    """Check that nothing in the store is damaged.
+
+    Every stored byte against its digest, and every journal against its checksums. The exit status is 1 if anything is damaged.
+    """
+    problems = tuple(Problem.from_json(item) for item in client.ask(config.load(), "verify"))
+    return Report(title="Store", problems=problems or (Problem(what="every object and every journal is as it was written", ok=True),))
+
+
+def gc(*, dry_run: bool = False) -> Collected:
+    """Remove stored data that no run needs.
+
+    What a run or a snapshot refers to stays.
+
+    Args:
+        dry_run: only say what would be removed.
+    """
+    answer = client.ask(config.load(), "gc", dry_run=dry_run)
+    return Collected(removed=answer["removed"], freed=answer["freed"], dry_run=dry_run)
+
+
+def init(*, experiment: str | None = None) -> Prepared:
+    """Prepare this folder: settings and .gitignore entries.
+
+    Adds [tool.mlops] to pyproject.toml. What is there already stays as it is; a second time changes nothing.
+
+    Args:
+        experiment: the MLflow experiment of this project (default: the folder's name).
+    """
+    from .project import prepare
+
+    return prepare(Path.cwd(), experiment)
+
+
+def doctor() -> Report:
+    """Check that everything works, and say how to mend what does not.
+
+    The installation, the store, the delivery worker, the disk and the clock. The exit status is 1 if something is wrong.
+    """
+    from .health import examine
+
+    return Report(title="Health", problems=tuple(examine(config.load())))
+
+
+def ui(*, port: int | None = None) -> Page:
+    """Open MLflow's own pages on the runs.
+
+    They are served for this computer only. In a shell, Ctrl-C ends it.
+
+    Args:
+        port: the port (default: a free one).
+    """
+    from .project import serve_ui
+
+    return serve_ui(config.load(), port)
+
+
+def demo() -> Demo:
+    """Run a real notebook on real flights, and see its runs.
+
+    In this folder if it is empty, else in a new one below it. Needs no network.
+    """
+    from .demo import play
+
+    return play(Path.cwd())
+
+
+def find(ref: str | None) -> Run:
+    """The run that RUN names; None is the last run of this kernel, else of the store. Raises NotFound."""
+    settings = config.load()
+    if ref is not None:
+        return Run.from_json(client.ask(settings, "run", ref=ref))
+    own = editing.last_run()
+    if own is not None:
+        return own
+    answer = client.ask(settings, "runs", where="", sort="", limit=1, offset=0, experiment=None)
+    if not answer:
+        raise NotFound("run in", settings.project.name, "Fit a model in a notebook after `%load_ext jupyter_mlops`, or try `mlops demo`.")
+    return Run.from_json(answer[0])
+
+
+def cells_of(run: Run) -> list[CellEvent]:
+    """The executions that belong to a run, in true order; [] for a run that another tool wrote."""
+    events = [CellEvent.from_json(item) for item in client.ask(config.load(), "history", ref=run.id)]
+    return [event for event in events if event.seq in run.cells] if run.cells else events
+
+
+def _merge(mappings: tuple[Mapping[str, Any], ...]) -> dict[str, Any]:
+    for item in mappings:
+        if not isinstance(item, Mapping):
+            raise UsageError(f"{item!r} has no name: give a dict, for example {{'auc': 0.91}}.")
+    return {str(name): value for item in mappings for name, value in item.items()}

@@ -1,0 +1,122 @@
+"""What every test may use: an empty project folder, and a real IPython kernel in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from jupyter_client.manager import KernelManager
+
+OURS = ("MLOPS_", "MLFLOW_")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder as working folder, without settings from outside; its delivery worker is ended afterwards."""
+    for name in list(os.environ):
+        if name.startswith(OURS):
+            monkeypatch.delenv(name)
+    # Colours and widths of the developer's terminal must not decide what a test sees.
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    yield folder
+    end_workers(tmp_path)
+
+
+def end_workers(folder: Path) -> None:
+    """End the delivery workers of stores under `folder`, each by its own pid."""
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        command = process.info["cmdline"] or []
+        if "jupyter_mlops.store.worker" in command and any(part.startswith(str(folder)) for part in command):
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(10)
+            except psutil.TimeoutExpired:
+                process.kill()
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a cell showed: printed text, error output, displayed and returned mime bundles, and the error if it raised one."""
+
+    stdout: str = ""
+    stderr: str = ""
+    displays: tuple[dict[str, Any], ...] = ()
+    result: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def text(self) -> str:
+        """Everything shown, as text."""
+        return "\n".join([self.stdout, *(str(item.get("text/plain", "")) for item in (*self.displays, self.result)), self.error])
+
+
+class Kernel:
+    """A real IPython kernel in its own process, driven through the protocol that front ends speak."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.start_kernel(cwd=str(folder))
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+
+    @property
+    def pid(self) -> int:
+        """The process id of the kernel."""
+        return int(self.manager.provisioner.pid)
+
+    def run(self, cell: str, timeout: float = 120) -> Ran:
+        """Execute one cell and wait for all that it shows; a cell that raises gives `error`, it does not raise here."""
+        request = self.client.execute(cell, store_history=True)
+        stdout, stderr, displays, result, error = "", "", [], {}, ""
+        deadline = time.monotonic() + timeout
+        while True:
+            message = self.client.get_iopub_msg(timeout=max(0.01, deadline - time.monotonic()))
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            content = message["content"]
+            match message["msg_type"]:
+                case "stream" if content["name"] == "stdout":
+                    stdout += content["text"]
+                case "stream":
+                    stderr += content["text"]
+                case "display_data":
+                    displays.append(content["data"])
+                case "execute_result":
+                    result = content["data"]
+                case "error":
+                    error = f"{content['ename']}: {content['evalue']}"
+                case "status" if content["execution_state"] == "idle":
+                    break
+        self.client.get_shell_msg(timeout=max(0.01, deadline - time.monotonic()))
+        return Ran(stdout, stderr, tuple(displays), result, error)
+
+    def kill(self) -> None:
+        """End the kernel as a crash or the operating system would (SIGKILL)."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Shut the kernel down as a front end does."""
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=False)
+
+
+@pytest.fixture
+def kernel(project: Path) -> Iterator[Kernel]:
+    """A kernel in the empty project, without the extension loaded."""
+    started = Kernel(project)
+    yield started
+    started.close()
