@@ -6,6 +6,7 @@ fits also gives its run whatever else it computes after the fit.
 
 from __future__ import annotations
 
+import ast
 import re
 import statistics
 from collections.abc import Iterator, Mapping
@@ -28,18 +29,21 @@ _SCORES = re.compile(
     re.IGNORECASE,
 )
 _DATA = re.compile(r"predict|transform|decision_function|predict_proba|\.values\b|to_numpy|np\.|linspace|arange|argmax|argsort|roc_curve|precision_recall_curve|score_samples")
+# What a model was told, or chose for itself; parameters, whatever their values are.
+_SETTINGS = re.compile(r"(params?_?|config|settings|options)(\(.*\))?$")
 _LONGEST_SCORES = 5_000
 _MOST_NAMES = 2_000
 
 
 @dataclass(slots=True)
 class Found:
-    """Numbers by name, stepped numbers by name, frames to keep as tables (and digests of tables that are kept already), and further parameters."""
+    """Numbers by name, stepped numbers by name, frames to keep as tables, further parameters, and texts to keep as artifacts."""
 
     numbers: dict[str, float] = field(default_factory=dict)
     series: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     frames: dict[str, Any] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, value: Any, expression: str = "") -> None:
         """Take in a value that was computed by `expression`: a number, named numbers, a list of scores, or a table of them."""
@@ -75,19 +79,23 @@ def passing(value: Any) -> float | int | None:
 def of_model(model: Any) -> Found:
     """What a fitted model says about its own training."""
     said = models.outcomes(model)
-    return Found(numbers=dict(said.metrics), series=dict(said.series), frames=dict(said.tables), params=dict(said.params))
+    return Found(numbers=dict(said.metrics), series=dict(said.series), frames=dict(said.tables), params=dict(said.params), texts=dict(said.texts))
 
 
 def of_result(site: Site, result: Any) -> Found:
-    """The scores that a cross-validating call gave back, under the name that they are bound to, else that of the function."""
+    """The scores that a cross-validating call gave back: by fold under the name that they are bound to, else that of the function; the means
+    over the folds, step by step, for a curve."""
     found = Found()
-    if site.name not in ("cross_val_score", "cross_validate") or result is None:
-        return found
-    if isinstance(result, Mapping):
+    if site.name in ("cross_val_score", "cross_validate") and isinstance(result, Mapping):
         for key, scores in result.items():
             _add_scores(found, str(key), scores)
-    else:
+    elif site.name == "cross_val_score" and result is not None:
         _add_scores(found, next(iter(site.writes)) if len(site.writes) == 1 else site.name, result)
+    elif site.name in ("learning_curve", "validation_curve") and isinstance(result, tuple):
+        # Both give train and test scores as their first arrays of points x folds.
+        curves = [item for item in result if getattr(item, "ndim", 0) == 2]
+        for name, curve in zip(("train_score", "test_score"), curves, strict=False):
+            found.series[name] = [(step, float(mean)) for step, mean in enumerate(curve.mean(axis=1))]
     return found
 
 
@@ -118,7 +126,7 @@ def of_cell(scope: Scope, provenance: Provenance, shown: Any, whole: bool) -> di
         if run is None or definition.name.startswith("_") or provenance.names.get(definition.name) is not definition:
             continue
         value = scope.namespace.get(definition.name)
-        if _is_chosen(provenance, expression):
+        if _is_chosen(provenance, expression) or _SETTINGS.search(definition.name):
             continue
         if not expression and not (isinstance(value, list | dict) and (_SCORES.search(definition.name) or definition.run is not None)):
             continue
@@ -132,22 +140,34 @@ def of_cell(scope: Scope, provenance: Provenance, shown: Any, whole: bool) -> di
 
 def _add_shown(found: dict[str, Found], scope: Scope, provenance: Provenance, shown: Any) -> None:
     last = scope.statements[-1]
-    expression = last.source.rstrip().rstrip(";")
-    names = last.reads | last.mutates
-    if len(names) == 1 and expression in names and _is_chosen(provenance, expression):
+    run = provenance.run_of(last.reads | last.mutates) or _own_run(scope, last)
+    if run is None or last.writes or any(fit.result is shown for fit in scope.fits):
         return
-    run = provenance.run_of(names) or _own_run(scope, last)
-    if run is not None and not last.writes and models.recognise(shown) is None:
-        found.setdefault(run, Found()).add(metric_name(expression), shown, expression)
+    for expression, value in _parts(last.source.rstrip().rstrip(";"), shown):
+        if models.recognise(value) is None and not _is_chosen(provenance, expression) and not _SETTINGS.search(expression):
+            found.setdefault(run, Found()).add(metric_name(expression).removesuffix("()"), value, expression)
+
+
+def _parts(expression: str, shown: Any) -> Iterator[tuple[str, Any]]:
+    """What is shown with its source; the parts of a tuple one by one."""
+    try:
+        node = ast.parse(expression, mode="eval").body
+    except SyntaxError:
+        node = None
+    if isinstance(node, ast.Tuple) and isinstance(shown, tuple) and len(node.elts) == len(shown):
+        yield from zip((ast.unparse(item) for item in node.elts), shown, strict=True)
+    else:
+        yield expression, shown
 
 
 def _add_passed(found: Found, site: Site, numbers: list[Any], provenance: Provenance) -> None:
     if not numbers or _is_chosen(provenance, site.source):
         return
+    name = site.name.removesuffix("()")
     if len(numbers) > 1:
-        found.series.setdefault(site.name, list(enumerate(numbers)))
+        found.series.setdefault(name, list(enumerate(numbers)))
     else:
-        found.numbers.setdefault(site.name, numbers[0])
+        found.numbers.setdefault(name, numbers[0])
 
 
 def _is_chosen(provenance: Provenance, name: str) -> bool:

@@ -20,7 +20,7 @@ from ..records import Input, to_json
 from . import given, metrics, models
 from .freezing import Freezer
 from .instrument import Site
-from .provenance import Definition, Provenance, inherit
+from .provenance import MISSING, Definition, Origins, Provenance, inherit
 
 MODELS_PER_CELL = 100
 VALUES_PER_SITE = 10_000
@@ -365,43 +365,58 @@ class RunTracker:
         """Freeze what the fit made, before anything can change it."""
         fit.closed = True
         found = self._found_models(scope, fit)
-        patch: dict[str, Any] = {"skipped": []}
-        origins = self.provenance.behind(fit.site.reads | fit.site.writes if fit.site is not None else ())
-        origins.keywords.update({(function, keyword): value for function, keyword, value in (fit.site.keywords if fit.site is not None else ())})
+        origins = self._origins(scope, fit)
         chosen = [model for _, model in found] or ([fit.receiver] if fit.receiver is not None else [])
-        for name in origins.literals:
-            # Which of several branches bound the name, only the namespace tells.
-            if isinstance(scope.namespace.get(name), str | int | float) and name in self.provenance.names:
-                origins.literals[name] = scope.namespace[name]
-        patch["params"] = given.of_fit(origins, chosen, fit.loops)
-        patch["name"] = f"{_title(fit, found)}-{fit.run[:4]}"
-        if self._named and fit.run in self._named:
-            del patch["name"]
-        if fit.adopted is not None:
-            patch["adopted"] = fit.adopted
-        if len(scope.fits) <= MODELS_PER_CELL:
-            patch["models"] = []
-            for name, model in found:
-                try:
-                    patch["models"].append(self._packed(name, model, fit))
-                except ModelRefused as error:
-                    patch["skipped"].append(f"{name} ({type(model).__name__}): {error}")
-        else:
-            patch["skipped"].append(f"{_title(fit, found)}: more than {MODELS_PER_CELL} fits in one cell, their models are not kept")
-        if not found and fit.receiver is not None and models.recognise(fit.receiver) is None and fit.status == "done":
-            patch["skipped"].append(f"{type(fit.receiver).__name__}: not a model of a framework that can be saved")
-        for _, model in found:
-            self._states[id(model)] = models.fit_state(model)
-        patch["inputs"] = [to_json(item) for item in origins.inputs.values()]
-        self._emit(fit.run, **{key: value for key, value in patch.items() if value not in ([], {})})
+        packed, skipped = self._packed_models(scope, fit, found)
+        patch = {
+            "params": given.of_fit(origins, chosen, fit.loops),
+            "name": None if fit.run in self._named else f"{_title(fit, found)}-{fit.run[:4]}",
+            "adopted": fit.adopted,
+            "models": packed,
+            "skipped": skipped,
+            "inputs": [to_json(item) for item in origins.inputs.values()],
+        }
+        self._emit(fit.run, **{key: value for key, value in patch.items() if value})
         if len(scope.fits) <= MODELS_PER_CELL:
             for label, value in fit.given.items():
-                self._freezer.keep(label, value, lambda item, run=fit.run: self._emit_record({"kind": "run", "id": run, "at": time.time(), "inputs": [to_json(item)]}))
+                self._freezer.keep(label, value, self._add_input(fit.run))
         for _, model in found:
+            self._states[id(model)] = models.fit_state(model)
             self._log(fit.run, metrics.of_model(model), time.time())
         if fit.site is not None:
             self._log(fit.run, metrics.of_result(fit.site, fit.result), time.time())
         fit.given.clear()
+
+    def _origins(self, scope: Scope, fit: Fit) -> Origins:
+        if fit.site is None:
+            return Origins()
+        origins = self.provenance.behind(fit.site.reads | fit.site.writes)
+        origins.keywords.update({(function, keyword): value for function, keyword, value in fit.site.keywords})
+        for name in origins.literals:
+            # Which of several branches bound the name, only the namespace tells.
+            current = self.provenance.names.get(name)
+            if current is not None and current.literal is not MISSING and isinstance(scope.namespace.get(name), str | int | float):
+                origins.literals[name] = scope.namespace[name]
+        return origins
+
+    def _add_input(self, run: str) -> Callable[[Input], None]:
+        return lambda item: self._emit_record({"kind": "run", "id": run, "at": time.time(), "inputs": [to_json(item)]})
+
+    def _packed_models(self, scope: Scope, fit: Fit, found: list[tuple[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+        """The models of a fit, ready to travel, and what cannot be kept with the reason."""
+        if len(scope.fits) > MODELS_PER_CELL:
+            return [], [f"{_title(fit, found)}: more than {MODELS_PER_CELL} fits in one cell, their models are not kept"]
+        if not found and fit.receiver is not None and models.recognise(fit.receiver) is None and fit.status == "done":
+            return [], [f"{type(fit.receiver).__name__}: not a model of a framework that can be saved"]
+        # A training loop hands its data to the model itself: it is among what its statement reads.
+        candidates = [scope.namespace[name] for name in sorted(fit.site.reads if fit.site else ()) if name in scope.namespace]
+        packed, skipped = [], []
+        for name, model in found:
+            try:
+                packed.append(self._packed(name, model, fit, candidates))
+            except ModelRefused as error:
+                skipped.append(f"{name} ({type(model).__name__}): {error}")
+        return packed, skipped
 
     def _found_models(self, scope: Scope, fit: Fit) -> list[tuple[str, Any]]:
         if fit.status != "done":
@@ -416,8 +431,10 @@ class RunTracker:
                 found[id(model)] = (names.get(id(model), "model"), model)
         return list(found.values())
 
-    def _packed(self, name: str, model: Any, fit: Fit) -> dict[str, Any]:
-        first = next((models.example(value) for value in fit.given.values() if models.example(value) is not None), None)
+    def _packed(self, name: str, model: Any, fit: Fit, candidates: list[Any]) -> dict[str, Any]:
+        first = next((rows for value in fit.given.values() if (rows := models.example(value)) is not None), None)
+        if first is None or models.recognise(model) in ("statsmodels", "pytorch"):
+            first = models.example_for(model, [*fit.given.values(), *candidates])
         return {
             "name": name,
             "class": type(model).__name__,
@@ -453,7 +470,8 @@ class RunTracker:
             self._logged[(run, key)] = value
         for name, frame in found.frames.items():
             self._freezer.keep(name, frame, lambda item, run=run: self._emit_record({"kind": "run", "id": run, "at": at, "tables": [{"name": item.name, "digest": item.digest}]}))
-        patch = {key: value for key, value in {"metrics": records, "params": found.params}.items() if value}
+        texts = [{"path": path, "digest": self._put(text.encode("utf-8", "replace"))} for path, text in found.texts.items()]
+        patch = {key: value for key, value in {"metrics": records, "params": found.params, "artifacts": texts}.items() if value}
         if patch or found.frames:
             if self.scope is None and run not in self._touched:
                 self._touched.append(run)
