@@ -89,7 +89,9 @@ def _convert(name: str, value: Any, where: str) -> Any:
         return parse_size(value)
     if name == "line":
         if isinstance(value, str):
-            value = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}.get(value.lower())
+            value = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}.get(
+                value.lower()
+            )
         if not isinstance(value, bool):
             raise SettingsError(where + name, value, "write true or false.")
         return value

@@ -1,17 +1,17 @@
 """Every error that this package raises on purpose. Each one composes its own message: one sentence that says what to do next.
 
-    MlopsError                      (exit status 2)
-    ├── UsageError                  a verb was called wrongly
-    ├── SettingsError               a setting has a value that cannot be used
-    ├── NotFound                    no such run, snapshot, object or file
-    ├── NotKept                     the digest is known, its bytes are not here
-    ├── DataError                   a value cannot be frozen by content
-    ├── Corrupt                     stored bytes are not what was written
-    ├── DemoFailed                  a cell of the demo's notebook raised
-    ├── ModelRefused                a model cannot be saved safely
-    └── StoreError                  a store cannot be reached or written
-        ├── DiskFull
-        └── WorkerUnavailable
+MlopsError                      (exit status 2)
+├── UsageError                  a verb was called wrongly
+├── SettingsError               a setting has a value that cannot be used
+├── NotFound                    no such run, snapshot, object or file
+├── NotKept                     the digest is known, its bytes are not here
+├── DataError                   a value cannot be frozen by content
+├── Corrupt                     stored bytes are not what was written
+├── DemoFailed                  a cell of the demo's notebook raised
+├── ModelRefused                a model cannot be saved safely
+└── StoreError                  a store cannot be reached or written
+    ├── DiskFull
+    └── WorkerUnavailable
 """
 
 from __future__ import annotations
@@ -46,8 +46,7 @@ class NotKept(MlopsError):
 
     def __init__(self, digest: str, why: str = "only its digest was recorded") -> None:
         super().__init__(
-            f"The data of {digest[:16]} is not in this store: {why}; "
-            "keep such data with `mlops snapshot`, or raise `keep` in [tool.mlops]."
+            f"The data of {digest[:16]} is not in this store: {why}; keep such data with `mlops snapshot`, or raise `keep` in [tool.mlops]."
         )
 
 
@@ -81,7 +80,9 @@ class DiskFull(StoreError):
     """The disk of the store has no room."""
 
     def __init__(self, where: str) -> None:
-        super().__init__(f"There is no room left on the disk of {where}: free some space, or run `mlops gc`; nothing stored before is affected.")
+        super().__init__(
+            f"There is no room left on the disk of {where}: free some space, or run `mlops gc`; nothing stored before is affected."
+        )
 
 
 class WorkerUnavailable(StoreError):

@@ -37,7 +37,10 @@ class _Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output(_Record):
-    """One output of a cell: `kind` is stream, display, result or error; `data` maps mime types to text, or to {"object": digest, "size": n} for what is large."""
+    """One output of a cell: `kind` is stream, display, result or error.
+
+    `data` maps mime types to text, or to {"object": digest, "size": n} for what is large.
+    """
 
     kind: str
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -131,7 +134,7 @@ class Run(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot(_Record):
-    """Data frozen by content. `kind` as in `Input`; `schema` is [[column, type], ...] for tables; `kept` tells whether its bytes are in the store."""
+    """Data frozen by content. `kind` as in `Input`; `schema` is [[column, type], ...] for tables; `kept` tells whether its bytes are here."""
 
     digest: str
     kind: str
@@ -147,7 +150,7 @@ class Snapshot(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnChange(_Record):
-    """How one column differs between two snapshots: `change` is added, removed, type, values or same; `before` and `after` hold statistics."""
+    """How one column differs between two snapshots: `change` is added, removed, type, values or same; `before` and `after` are statistics."""
 
     column: str
     change: str
@@ -158,7 +161,7 @@ class ColumnChange(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diff(_Record):
-    """The difference between two snapshots: rows before and after, rows added, removed and changed where they can be told, and each column's change."""
+    """The difference between two snapshots: rows before and after, and the change of each column."""
 
     a: str
     b: str
@@ -172,7 +175,7 @@ class Diff(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem(_Record):
-    """One thing that `verify` or `doctor` found: `what` is wrong, `where`, and the `remedy`. `ok` rows report what was checked and is well."""
+    """One thing that `verify` or `doctor` found: `what` is wrong, `where`, and the `remedy`. `ok` rows say what is well."""
 
     what: str
     where: str = ""

@@ -87,6 +87,10 @@ class Redactor:
             if isinstance(value, str) and len(value) <= 4096 and (kind := self.kind(name)) and (part := secret_part(kind, value)):
                 self.learn(name, part)
 
+    def within(self, data: bytes) -> str | None:
+        """The name of a remembered secret that stands somewhere in these bytes; None when there is none."""
+        return next((name for known, name in list(self._known.items()) if known.encode("utf-8", "surrogatepass") in data), None)
+
     def text(self, text: str) -> str:
         """Output, traceback, URL, diff or parameter with its secrets replaced by `«secret NAME»`."""
         return render(text, self.spots(text), "«secret {}»")
@@ -135,7 +139,7 @@ class Redactor:
 
     def _remembered(self, text: str) -> Iterator[Spot]:
         """Texts that were learnt, standing apart from other letters and digits."""
-        for known, name in self._known.items():
+        for known, name in list(self._known.items()):  # other threads learn meanwhile
             at = text.find(known)
             while at >= 0:
                 end = at + len(known)

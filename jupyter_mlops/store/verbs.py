@@ -14,7 +14,7 @@ from . import journal, live
 from .courier import Courier
 from .objects import ObjectStore
 from .queries import Queries
-from .runs import SessionState, fold_session
+from .runs import DIED, SessionState, fold_session
 from .state import Ledger
 from .tracking_server import Servers
 
@@ -82,7 +82,10 @@ class Verbs:
         if followed is not None:
             return followed
         path = self._settings.home / "journal" / f"{identifier}.jsonl"
-        return fold_session(journal.read(path)[0]) if path.exists() else None
+        if not path.exists():
+            return None
+        died = None if journal.alive(path) else DIED  # before the read: a clean end comes before the lock is freed
+        return fold_session(journal.read(path)[0], died=died)
 
     def _with_digests(self, event: dict[str, Any]) -> dict[str, Any]:
         return event | {

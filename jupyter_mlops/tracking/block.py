@@ -15,7 +15,7 @@ from types import FrameType
 from ..code.statements import analyse
 from ..records import CellEvent, Run, to_json
 from . import session as sessions
-from .runs import Scope
+from .scope import Scope
 from .session import Session
 
 

@@ -20,7 +20,7 @@ from ..code.paths import mentioned
 from ..code.statements import Statement, analyse
 from ..records import CellEvent, Input, Output, to_json
 from .files import file_input
-from .runs import Scope
+from .scope import Scope
 
 if TYPE_CHECKING:
     from .session import Session
@@ -68,7 +68,7 @@ class Capture:
         except Exception as error:
             self._session.trouble(error)
         finally:
-            if result is None or self._info is not None and result.info is self._info:
+            if result is None or (self._info is not None and result.info is self._info):
                 self._info = None
 
     def _begin(self, info: Any) -> None:
@@ -76,7 +76,9 @@ class Capture:
         self._info = info
         session.redactor.learn_source(source)
         seq = session.next_seq()
-        session.journal.append({"kind": "begin", "seq": seq, "cell": info.cell_id or "", "source": session.redactor.source(source), "started": time.time()})
+        session.journal.append(
+            {"kind": "begin", "seq": seq, "cell": info.cell_id or "", "source": session.redactor.source(source), "started": time.time()}
+        )
         session.outputs.flush(seq)
         session.outputs.begin(seq)
         namespace = self._shell.user_ns

@@ -92,16 +92,16 @@ class Freezer:
             item = self._stored(name, kind, value, source)
             self._cache[(id(value), bool(source))] = item
             ready(item)
-        elif (copy := _lazy_copy(value)) is not None:
-            self._later(lambda: finish(copy))
-        elif keep and (copy := _real_copy(value)) is not None:
+        elif (copy := _lazy_copy(value)) is not None or (keep and (copy := _real_copy(value)) is not None):
             self._later(lambda: finish(copy))
         else:
             finish(value)
 
     def _stored(self, name: str, kind: str, value: Any, source: str) -> Input:
         frozen = snapshots.freeze(value, self._objects(), name=name)
-        return Input(name=name, kind=kind, digest=frozen.digest, source=source, size=frozen.size, rows=frozen.rows, columns=frozen.columns, kept=True)
+        return Input(
+            name=name, kind=kind, digest=frozen.digest, source=source, size=frozen.size, rows=frozen.rows, columns=frozen.columns, kept=True
+        )
 
     def _not_kept(self, name: str, kind: str, value: Any, source: str, size: int, limit: int) -> Input:
         rows, columns = _shape(value)
@@ -145,8 +145,8 @@ def _cost(value: Any) -> float:
     """Seconds that a digest is likely to take."""
     objects = 0
     if _is_pandas(value, "DataFrame"):
-        objects = len(value) * sum(1 for kind in value.dtypes if kind == object)
-    elif getattr(value, "dtype", None) == object:
+        objects = len(value) * sum(1 for dtype in value.dtypes if dtype.kind == "O")
+    elif getattr(getattr(value, "dtype", None), "kind", "") == "O":
         objects = int(getattr(value, "size", 0))
     return 0.0005 + _size(value) / _BYTES_PER_SECOND + objects / _OBJECTS_PER_SECOND
 

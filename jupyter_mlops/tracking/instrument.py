@@ -27,8 +27,11 @@ _Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A place in a cell that reports values. `index` is its top-level statement, `loops` the targets of the loops around it, `keywords` the literal
-    keywords of the calls in the statement of a fit."""
+    """A place in a cell that reports values.
+
+    `index` is its top-level statement, `loops` are the targets of the loops around it, `keywords` the literal keywords of the calls in
+    the statement of a fit.
+    """
 
     source: str
     name: str
@@ -207,7 +210,8 @@ class Instrument(ast.NodeTransformer):
     def _wrap_fit(self, node: ast.Call) -> ast.Call:
         number = self._recorder.site(self._site(node, _function_name(node.func)))
         node.args = [
-            argument if isinstance(argument, ast.Constant | ast.Starred) else self._argument(number, argument, _label(argument)) for argument in node.args
+            argument if isinstance(argument, ast.Constant | ast.Starred) else self._argument(number, argument, _label(argument))
+            for argument in node.args
         ]
         for keyword in node.keywords:
             if keyword.arg is not None and not isinstance(keyword.value, ast.Constant):
@@ -275,12 +279,15 @@ class Instrument(ast.NodeTransformer):
 
 
 def _worth_changing(tree: ast.Module, fits: list[ast.Call]) -> bool:
-    return bool(fits) or any(isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _SHOWING for node in ast.walk(tree))
+    return bool(fits) or any(
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _SHOWING for node in ast.walk(tree)
+    )
 
 
 def _original(node: ast.AST) -> ast.AST:
     """The expression as the user wrote it, without the calls that were put around its parts."""
-    return _Strip().visit(copy.deepcopy(node))
+    stripped: ast.AST = _Strip().visit(copy.deepcopy(node))
+    return stripped
 
 
 class _Strip(ast.NodeTransformer):
@@ -301,7 +308,11 @@ def _receiver(node: ast.AST) -> frozenset[str]:
     inner = node.func if isinstance(node, ast.Call) else node
     while isinstance(inner, ast.Attribute | ast.Subscript):
         inner = inner.value
-    return frozenset({inner.id}) if isinstance(inner, ast.Name) and isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else frozenset()
+    return (
+        frozenset({inner.id})
+        if isinstance(inner, ast.Name) and isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        else frozenset()
+    )
 
 
 def _function_name(node: ast.expr) -> str:

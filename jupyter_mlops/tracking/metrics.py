@@ -20,7 +20,7 @@ from .provenance import MISSING, Definition, Provenance
 
 if TYPE_CHECKING:
     from .instrument import Site
-    from .runs import Scope
+    from .scope import Scope
 
 # Names and functions whose lists of numbers are scores by step or fold; other lists (predictions, columns) are data.
 _SCORES = re.compile(
@@ -28,7 +28,9 @@ _SCORES = re.compile(
     r"|histor|importance|cross_val|result|evaluat",
     re.IGNORECASE,
 )
-_DATA = re.compile(r"predict|transform|decision_function|predict_proba|\.values\b|to_numpy|np\.|linspace|arange|argmax|argsort|roc_curve|precision_recall_curve|score_samples")
+_DATA = re.compile(
+    r"predict|transform|decision_function|predict_proba|\.values\b|to_numpy|np\.|linspace|arange|argmax|argsort|roc_curve|precision_recall_curve|score_samples"
+)
 # What a model was told, or chose for itself; parameters, whatever their values are.
 _SETTINGS = re.compile(r"(params?_?|config|settings|options)(\(.*\))?$")
 _LONGEST_SCORES = 5_000
@@ -79,12 +81,14 @@ def passing(value: Any) -> float | int | None:
 def of_model(model: Any) -> Found:
     """What a fitted model says about its own training."""
     said = models.outcomes(model)
-    return Found(numbers=dict(said.metrics), series=dict(said.series), frames=dict(said.tables), params=dict(said.params), texts=dict(said.texts))
+    return Found(
+        numbers=dict(said.metrics), series=dict(said.series), frames=dict(said.tables), params=dict(said.params), texts=dict(said.texts)
+    )
 
 
 def of_result(site: Site, result: Any) -> Found:
-    """The scores that a cross-validating call gave back: by fold under the name that they are bound to, else that of the function; the means
-    over the folds, step by step, for a curve."""
+    """The scores that a cross-validating call gave back: by fold under the name that they are bound to, else that of the function;
+    for a curve the means over the folds, step by step."""
     found = Found()
     if site.name in ("cross_val_score", "cross_validate") and isinstance(result, Mapping):
         for key, scores in result.items():
@@ -108,31 +112,30 @@ def _add_scores(found: Found, name: str, scores: Any) -> None:
 
 
 def of_cell(scope: Scope, provenance: Provenance, shown: Any, whole: bool) -> dict[str, Found]:
-    """The metrics of a cell that has ended, by run. `shown` is the value of its last expression; `whole` tells that no statement was cut short."""
+    """The metrics of a cell that has ended, by run: `shown` is the value of its last expression, `whole` says that it ran to the end."""
     found: dict[str, Found] = {}
     for fit in scope.fits:
         for site, numbers in fit.kept.items():
             run = fit.run if site.in_fitting_loop else _run(scope, provenance, site) or fit.run
             _add_passed(found.setdefault(run, Found()), site, numbers, provenance)
     for site, numbers in scope.kept.items():
-        run = _run(scope, provenance, site)
-        if run is not None:
-            _add_passed(found.setdefault(run, Found()), site, numbers, provenance)
-    for number, (statement, definition, expression) in enumerate(_bound(scope)):
-        run = definition.run or _own_run(scope, statement)
+        if (joined := _run(scope, provenance, site)) is not None:
+            _add_passed(found.setdefault(joined, Found()), site, numbers, provenance)
+    for number, (statement, definition, source) in enumerate(_bound(scope)):
+        target = definition.run or _own_run(scope, statement)
         if values.scalar(scope.namespace.get(definition.name)) is not None and _fits_again(scope, statement):
             # The numbers of a loop over fits were kept with each fit.
             continue
-        if run is None or definition.name.startswith("_") or provenance.names.get(definition.name) is not definition:
+        if target is None or definition.name.startswith("_") or provenance.names.get(definition.name) is not definition:
             continue
         value = scope.namespace.get(definition.name)
-        if _is_chosen(provenance, expression) or _SETTINGS.search(definition.name):
+        if _is_chosen(provenance, source) or _SETTINGS.search(definition.name):
             continue
-        if not expression and not (isinstance(value, list | dict) and (_SCORES.search(definition.name) or definition.run is not None)):
+        if not source and not (isinstance(value, list | dict) and (_SCORES.search(definition.name) or definition.run is not None)):
             continue
         if models.recognise(value) is not None or number > _MOST_NAMES:
             continue
-        found.setdefault(run, Found()).add(definition.name, value, expression)
+        found.setdefault(target, Found()).add(definition.name, value, source)
     if whole and shown is not None and scope.statements and not isinstance(shown, str):
         _add_shown(found, scope, provenance, shown)
     return found
@@ -196,7 +199,7 @@ def _fits_again(scope: Scope, statement: Statement) -> bool:
 
 
 def _bound(scope: Scope) -> Iterator[tuple[Statement, Definition, str]]:
-    """The definitions of the cell with the top-level statement that made each and the expression that computed it ('' for changes in place)."""
+    """The definitions of the cell, each with its top-level statement and the source of its value ('' for a change in place)."""
     for statement, made in scope.made:
         computed = dict(_computed(statement))
         for definition in made:

@@ -115,7 +115,9 @@ class KernelOutputs:
             self._sizes[seq] = self._sizes.get(seq, 0) + size
             if self._sizes[seq] > CELL_LIMIT:
                 if self._sizes[seq] - size <= CELL_LIMIT:
-                    kept.append(Output(kind="stream", name="stderr", data={"text/plain": "[the rest of this cell's outputs was not recorded]\n"}))
+                    kept.append(
+                        Output(kind="stream", name="stderr", data={"text/plain": "[the rest of this cell's outputs was not recorded]\n"})
+                    )
                 continue
             kept.append(Output(kind=output.kind, name=output.name, data=shorten(output.data, self._keep)))
         if kept:
@@ -141,7 +143,12 @@ class HistoryOutputs:
 
     def end(self, seq: int, info: Any) -> None:
         recorded = getattr(self._shell.history_manager, "outputs", {}).get(info.execution_count, [])
-        kinds = {"out_stream": ("stream", "stdout"), "err_stream": ("stream", "stderr"), "execute_result": ("result", ""), "display_data": ("display", "")}
+        kinds = {
+            "out_stream": ("stream", "stdout"),
+            "err_stream": ("stream", "stderr"),
+            "execute_result": ("result", ""),
+            "display_data": ("display", ""),
+        }
         outputs = []
         for item in recorded:
             kind, name = kinds.get(item.output_type, ("display", ""))

@@ -9,75 +9,23 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, Protocol
 
-from ..code.statements import Statement
-from ..errors import ModelRefused
 from ..records import Input, to_json
 from . import given, metrics, models
 from .freezing import Freezer
 from .instrument import Site
-from .provenance import MISSING, Definition, Origins, Provenance, inherit
+from .products import found_models, pack_models
+from .provenance import MISSING, Origins, Provenance, inherit
+from .scope import Fit, Scope, continues, evaluates
+from .unseen import FitStates
 
 MODELS_PER_CELL = 100
 VALUES_PER_SITE = 10_000
 
 Emit = Callable[[Mapping[str, Any]], None]
-
-
-@dataclass(slots=True, eq=False)
-class Fit:
-    """One fit, from the call to the moment when its model is frozen."""
-
-    run: str
-    site: Site | None
-    receiver: Any
-    started: float
-    adopted: str | None = None
-    given: dict[str, Any] = field(default_factory=dict)
-    loops: dict[str, Any] = field(default_factory=dict)
-    result: Any = None
-    status: str = "running"
-    kept: dict[Site, list[Any]] = field(default_factory=dict)
-    closed: bool = False
-    evaluates: bool = False
-
-    @property
-    def preparation(self) -> bool:
-        return self.receiver is not None and models.is_preparation(self.receiver)
-
-
-@dataclass(slots=True, eq=False)
-class Scope:
-    """What is going on in the cell (or tracked block) that runs now."""
-
-    seq: int
-    cell: str
-    notebook: str
-    namespace: MutableMapping[str, Any]
-    statements: tuple[Statement, ...]
-    started: float
-    made: list[tuple[Statement, list[Definition]]] = field(default_factory=list)
-    advanced: int = 0
-    fits: list[Fit] = field(default_factory=list)
-    open: list[Fit] = field(default_factory=list)
-    root: str | None = None
-    kept: dict[Site, list[Any]] = field(default_factory=dict)
-    first_fit: int | None = None
-    named: str | None = None
-    fitting: frozenset[str] = frozenset()
-
-    def statement_of(self, fit: Fit) -> Statement | None:
-        """The top-level statement of a fit; None for code that a magic ran as a whole."""
-        return self.statements[fit.site.index] if fit.site is not None and fit.site.index < len(self.statements) else None
-
-    def constructs(self, kind: type) -> bool:
-        """Whether making an instance of a class already fits a model; else only its methods do."""
-        known = self.fitting.union(*(statement.fitting_defs for statement in self.statements))
-        return f"{kind.__name__}.__init__" in known
 
 
 class Host(Protocol):
@@ -106,7 +54,7 @@ class RunTracker:
         self.provenance = Provenance()
         self._order = 0
         self._orders: dict[str, int] = {}
-        self._states: dict[int, Any] = {}
+        self._states = FitStates()
         self._logged: dict[tuple[str, str], Any] = {}
         self._prepared: set[str] = set()
         self._touched: list[str] = []
@@ -131,7 +79,8 @@ class RunTracker:
         self._advance(scope, len(scope.statements))
         for definition in (item for _, made in scope.made for item in made):
             definition.inputs = inputs.get(definition.name, ())
-        self._find_unseen_fits(scope, status)
+        for name, model in self._states.unseen(scope):
+            self._adopt_unseen(scope, name, model)
         for fit in scope.fits:
             if not fit.closed:
                 self._release(fit)
@@ -176,7 +125,7 @@ class RunTracker:
         if continued is not None:
             scope.open.append(continued)
             return
-        fit = Fit(run="", site=site, receiver=receiver, started=time.time(), evaluates=_evaluates(site))
+        fit = Fit(run="", site=site, receiver=receiver, started=time.time(), evaluates=evaluates(site))
         fit.loops = {name: scope.namespace[name] for name in site.loops if name in scope.namespace}
         fit.adopted = self._host.open_run()
         if fit.adopted is None and self._host.autologging(models.recognise(receiver) or ""):
@@ -204,7 +153,7 @@ class RunTracker:
             return
         while scope.open:
             fit = scope.open.pop()
-            if fit.site is site or fit.site is None or _continues(site):
+            if fit.site is site or fit.site is None or continues(site):
                 fit.result, fit.status = value, "done"
                 break
             fit.status = "failed"
@@ -232,7 +181,7 @@ class RunTracker:
     def _continued(self, scope: Scope, site: Site, receiver: Any) -> Fit | None:
         """The fit of this cell that goes on: a model trained in steps, or one that was only scored by cross-validation so far."""
         for fit in reversed(scope.fits):
-            if _continues(site) and (fit.site is site or (receiver is not None and fit.receiver is receiver)):
+            if continues(site) and (fit.site is site or (receiver is not None and fit.receiver is receiver)):
                 return fit
             if fit.evaluates and receiver is not None and fit.receiver is receiver and not fit.closed:
                 fit.evaluates = False
@@ -329,24 +278,7 @@ class RunTracker:
             scope.made.append((statement, self.provenance.execute(statement)))
             scope.advanced += 1
 
-    def _find_unseen_fits(self, scope: Scope, status: str) -> None:
-        """Models that were fitted out of sight: in a file that the cell ran, in a library, or before tracking could look on."""
-        known = {id(fit.receiver) for fit in scope.fits} | {id(fit.result) for fit in scope.fits}
-        for statement, _ in scope.made:
-            for name in sorted(_touchable(statement)):
-                value = scope.namespace.get(name)
-                if value is None or id(value) in known or models.recognise(value) is None:
-                    continue
-                state = models.fit_state(value) if models.is_fitted(value) else None
-                seen = id(value) in self._states
-                changed = state is not None and self._states.get(id(value)) != state
-                self._states[id(value)] = state
-                known.add(id(value))
-                if not changed or models.is_preparation(value) or (not seen and not _may_fit(statement, name, value)):
-                    continue
-                self._unseen(scope, name, value, status)
-
-    def _unseen(self, scope: Scope, name: str, value: Any, status: str) -> None:
+    def _adopt_unseen(self, scope: Scope, name: str, value: Any) -> None:
         carriers = [fit for fit in scope.fits if fit.site is not None and models.recognise(fit.receiver) is None]
         if carriers:
             # The cell's own training loop, or the function that fitted and handed the model out.
@@ -364,13 +296,17 @@ class RunTracker:
     def _close(self, scope: Scope, fit: Fit) -> None:
         """Freeze what the fit made, before anything can change it."""
         fit.closed = True
-        found = self._found_models(scope, fit)
+        found = found_models(scope, fit)
         origins = self._origins(scope, fit)
         chosen = [model for _, model in found] or ([fit.receiver] if fit.receiver is not None else [])
-        packed, skipped = self._packed_models(scope, fit, found)
+        title = fit.title(found[-1][1] if found else None)
+        if len(scope.fits) > MODELS_PER_CELL:
+            packed, skipped = list[dict[str, Any]](), [f"{title}: more than {MODELS_PER_CELL} fits in one cell, their models are not kept"]
+        else:
+            packed, skipped = pack_models(scope, fit, found, self._put)
         patch = {
             "params": given.of_fit(origins, chosen, fit.loops),
-            "name": None if fit.run in self._named else f"{_title(fit, found)}-{fit.run[:4]}",
+            "name": None if fit.run in self._named else f"{title}-{fit.run[:4]}",
             "adopted": fit.adopted,
             "models": packed,
             "skipped": skipped,
@@ -381,7 +317,7 @@ class RunTracker:
             for label, value in fit.given.items():
                 self._freezer.keep(label, value, self._add_input(fit.run))
         for _, model in found:
-            self._states[id(model)] = models.fit_state(model)
+            self._states.remember(model)
             self._log(fit.run, metrics.of_model(model), time.time())
         if fit.site is not None:
             self._log(fit.run, metrics.of_result(fit.site, fit.result), time.time())
@@ -402,49 +338,10 @@ class RunTracker:
     def _add_input(self, run: str) -> Callable[[Input], None]:
         return lambda item: self._emit_record({"kind": "run", "id": run, "at": time.time(), "inputs": [to_json(item)]})
 
-    def _packed_models(self, scope: Scope, fit: Fit, found: list[tuple[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
-        """The models of a fit, ready to travel, and what cannot be kept with the reason."""
-        if len(scope.fits) > MODELS_PER_CELL:
-            return [], [f"{_title(fit, found)}: more than {MODELS_PER_CELL} fits in one cell, their models are not kept"]
-        if not found and fit.receiver is not None and models.recognise(fit.receiver) is None and fit.status == "done":
-            return [], [f"{type(fit.receiver).__name__}: not a model of a framework that can be saved"]
-        # A training loop hands its data to the model itself: it is among what its statement reads.
-        candidates = [scope.namespace[name] for name in sorted(fit.site.reads if fit.site else ()) if name in scope.namespace]
-        packed, skipped = [], []
-        for name, model in found:
-            try:
-                packed.append(self._packed(name, model, fit, candidates))
-            except ModelRefused as error:
-                skipped.append(f"{name} ({type(model).__name__}): {error}")
-        return packed, skipped
-
-    def _found_models(self, scope: Scope, fit: Fit) -> list[tuple[str, Any]]:
-        if fit.status != "done":
-            return []
-        names = {id(value): name for name, value in reversed(list(scope.namespace.items())) if not name.startswith("_")}
-        found: dict[int, tuple[str, Any]] = {}
-        candidates = [fit.receiver] if models.recognise(fit.receiver) is not None else []
-        if models.recognise(fit.receiver) is None or models.recognise(fit.result) is not None:
-            candidates += [fit.result] if models.recognise(fit.result) is not None else [model for _, model in models.contained(fit.result)]
-        for model in candidates:
-            if models.is_fitted(model) and id(model) not in found:
-                found[id(model)] = (names.get(id(model), "model"), model)
-        return list(found.values())
-
-    def _packed(self, name: str, model: Any, fit: Fit, candidates: list[Any]) -> dict[str, Any]:
-        first = next((rows for value in fit.given.values() if (rows := models.example(value)) is not None), None)
-        if first is None or models.recognise(model) in ("statsmodels", "pytorch"):
-            first = models.example_for(model, [*fit.given.values(), *candidates])
-        return {
-            "name": name,
-            "class": type(model).__name__,
-            "flavor": models.recognise(model),
-            "transport": self._put(models.pack(model)),
-            "example": self._put(models.pack(first)) if first is not None else None,
-            "all_params": models.all_params(model),
-            "preparation": models.is_preparation(model),
-            "sequence": self._order,
-        }
+    def _add_table(self, run: str) -> Callable[[Input], None]:
+        return lambda item: self._emit_record(
+            {"kind": "run", "id": run, "at": time.time(), "tables": [{"name": item.name, "digest": item.digest}]}
+        )
 
     # -- the end of a cell
 
@@ -455,7 +352,13 @@ class RunTracker:
             fitted = [fit for fit in scope.fits if scope.statement_of(fit) is statement]
             for definition in made:
                 inherit(definition)
-                if several and len({fit.run for fit in fitted}) > 1 and not definition.explicit and definition.run is not None and scope.root:
+                if (
+                    several
+                    and len({fit.run for fit in fitted}) > 1
+                    and not definition.explicit
+                    and definition.run is not None
+                    and scope.root
+                ):
                     # What a loop over fits gathers (a dict or list of scores) belongs to all of them.
                     definition.run, definition.order = scope.root, self._order_of(scope.root)
 
@@ -469,7 +372,7 @@ class RunTracker:
         for key, value in fresh:
             self._logged[(run, key)] = value
         for name, frame in found.frames.items():
-            self._freezer.keep(name, frame, lambda item, run=run: self._emit_record({"kind": "run", "id": run, "at": at, "tables": [{"name": item.name, "digest": item.digest}]}))
+            self._freezer.keep(name, frame, self._add_table(run))
         texts = [{"path": path, "digest": self._put(text.encode("utf-8", "replace"))} for path, text in found.texts.items()]
         patch = {key: value for key, value in {"metrics": records, "params": found.params, "artifacts": texts}.items() if value}
         if patch or found.frames:
@@ -481,8 +384,10 @@ class RunTracker:
         own = list(dict.fromkeys(fit.run for fit in scope.fits))
         if scope.root is not None and scope.root not in own and scope.root not in self._named:
             own.insert(0, scope.root)
-            titles = list(dict.fromkeys(type(fit.receiver).__name__ for fit in scope.fits if fit.receiver is not None and not fit.preparation))
-            self._emit(scope.root, name=f"{titles[0] if len(titles) == 1 else 'fits'} ×{len(own) - 1}-{scope.root[:4]}")
+            titles = list(
+                dict.fromkeys(type(fit.receiver).__name__ for fit in scope.fits if fit.receiver is not None and not fit.preparation)
+            )
+            self._emit(scope.root, name=f"{titles[0] if len(titles) == 1 else 'fits'} x{len(own) - 1}-{scope.root[:4]}")
         for run in own:
             if run in self._named:
                 continue
@@ -500,44 +405,3 @@ class RunTracker:
         for run in joined:
             self._emit(run, cells=[scope.seq])
         self._touched = [*([scope.root] if scope.root else []), *self._touched]
-
-
-def _continues(site: Site) -> bool:
-    return site.name in ("partial_fit", "backward", "step")
-
-
-def _evaluates(site: Site) -> bool:
-    return site.name in ("cross_val_score", "cross_validate", "cross_val_predict", "learning_curve", "validation_curve", "permutation_test_score", "cv")
-
-
-def _touchable(statement: Statement) -> frozenset[str]:
-    """The names whose models the statement may have fitted."""
-    names = statement.writes | statement.mutates | statement.may_mutate | frozenset(call.partition(".")[0] for call in statement.calls if "." in call)
-    if statement.fits:
-        names |= statement.reads
-    return names.union(*(_touchable(inner) for inner in statement.body))
-
-
-_GETTING = ("load", "read", "restore", "from_pretrained", "copy", "clone", "get", "pop", "create")
-
-
-def _may_fit(statement: Statement, name: str, value: Any) -> bool:
-    """Whether a fitted model that was never seen before may have been fitted by this statement, not just built, loaded, copied or looked up."""
-    if models.recognise(value) == "pytorch" and not statement.fits:
-        # A module has weights from the start.
-        return False
-    calls = statement.calls.union(*(inner.calls for inner in statement.body))
-    last = {call.rpartition(".")[2].lower() for call in calls}
-    return bool(last) and name in statement.writes and not any(word.startswith(_GETTING) or word.endswith(_GETTING) for word in last)
-
-
-def _title(fit: Fit, found: list[tuple[str, Any]]) -> str:
-    if found:
-        model = found[-1][1]
-        final = getattr(model, "steps", None)
-        if type(model).__name__ in ("Pipeline",) and isinstance(final, list) and final:
-            model = final[-1][1]
-        return type(model).__name__
-    if fit.receiver is not None and models.recognise(fit.receiver) is not None:
-        return type(fit.receiver).__name__
-    return fit.site.name if fit.site is not None else "fit"

@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .. import config
 from ..code.secrets import Redactor
 from ..code.statements import Statement, analyse
 from ..config import Settings
-from ..errors import MlopsError
+from ..errors import MlopsError, ModelRefused
 from ..records import CellEvent, Input, Output, Run, Snapshot, to_json
 from ..store import client
 from ..store.journal import Journal
@@ -98,7 +99,7 @@ class Session:
     def runs(self) -> RunTracker:
         from .runs import RunTracker
 
-        return RunTracker(self.emit, self.freezer, lambda data: self.objects.put(data), self)
+        return RunTracker(self.emit, self.freezer, self._put_model, self)
 
     @cached_property
     def files(self) -> Any:
@@ -117,7 +118,9 @@ class Session:
         from .outputs import HistoryOutputs, KernelOutputs
 
         kind = KernelOutputs if hasattr(self.shell.display_pub, "register_hook") else HistoryOutputs
-        return kind(self.shell, self._emit_outputs, lambda data: self.objects.put(self.redactor.text(data.decode("utf-8", "replace")).encode()))
+        return kind(
+            self.shell, self._emit_outputs, lambda data: self.objects.put(self.redactor.text(data.decode("utf-8", "replace")).encode())
+        )
 
     # -- the shell
 
@@ -174,6 +177,7 @@ class Session:
 
     def emit(self, record: Mapping[str, Any]) -> None:
         """Write a record of a run, secrets replaced, and see to it that somebody delivers it."""
+        self._learn_secrets()
         record = self.redactor.json(record)
         self.journal.append(record)
         self._book.add([record])
@@ -197,7 +201,11 @@ class Session:
 
     def run_record(self, identifier: str) -> Run:
         """One of this session's own runs, as far as it has come."""
-        return to_run(self._book.runs[identifier], self._book, experiment=self.settings.experiment or self.settings.project.name)
+        return to_run(self._book.runs[identifier], self._book, experiment=self._experiment)
+
+    @property
+    def _experiment(self) -> str:
+        return self.settings.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or self.settings.project.name
 
     @property
     def last_run(self) -> Run | None:
@@ -319,7 +327,7 @@ class Session:
             "notebook": self.notebook,
             "python": platform.python_version(),
             "tracking_uri": os.environ.get("MLFLOW_TRACKING_URI"),
-            "experiment": self.settings.experiment,
+            "experiment": self.settings.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME"),
             "environment": None,
         }
 
@@ -375,10 +383,36 @@ class Session:
             self.learn_fitting(statements)
             for statement in statements:
                 self.runs.provenance.execute(statement)
-            event = CellEvent(session=self.journal.session, seq=self.next_seq(), source=self.redactor.source(source), started=0.0, seconds=0.0, status="untracked")
+            event = CellEvent(
+                session=self.journal.session,
+                seq=self.next_seq(),
+                source=self.redactor.source(source),
+                started=0.0,
+                seconds=0.0,
+                status="untracked",
+            )
             self.journal.append({"kind": "cell", **to_json(event)})
 
+    def _put_model(self, data: bytes) -> str:
+        self._learn_secrets()
+        secret = self.redactor.within(data)
+        if secret is not None:
+            raise ModelRefused(f"it holds the secret {secret}")
+        return self.objects.put(data)
+
+    def _learn_secrets(self) -> None:
+        """Learn what stands under secret names now: a running cell shows what it bound, read or imported a moment ago."""
+        if self.shell is None:
+            return
+        names = dict(self.shell.user_ns)
+        self.redactor.learn_values(names)
+        self.redactor.learn_environment(os.environ)
+        for module in names.values():
+            if isinstance(module, ModuleType) and str(getattr(module, "__file__", None) or "").startswith(str(self.settings.project)):
+                self.redactor.learn_values(vars(module))
+
     def _emit_outputs(self, seq: int, outputs: list[Output]) -> None:
+        self._learn_secrets()
         self.journal.append({"kind": "outputs", "seq": seq, "outputs": self.redactor.json(to_json(outputs))})
 
 

@@ -162,14 +162,14 @@ def test_sixteen_kernels_open_one_new_store_at_once(project: Path) -> None:
     def whole_life(number: int) -> str:
         kernel = Kernel(project)
         kernel.run("%load_ext jupyter_mlops")
-        shown = kernel.run(f"%%mlops track life {number}\ntotal = {number} + 0.5\nsum([total])")
+        shown = kernel.run(f"%%mlops track life-{number}\ntotal = {number} + 0.5\nsum([total])")
         kernel.close()
         return shown.error + shown.stderr
 
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(whole_life, range(16))) == [""] * 16
     outcome = {run.info.run_name: (run.info.status, run.data.metrics) for run in settled(project)}
-    assert outcome == {f"life {number}": ("FINISHED", {"total": number + 0.5, "sum([total])": number + 0.5}) for number in range(16)}
+    assert outcome == {f"life-{number}": ("FINISHED", {"total": number + 0.5, "sum([total])": number + 0.5}) for number in range(16)}
 
 
 def test_a_full_disk_does_not_reach_the_cell_and_loses_no_record(

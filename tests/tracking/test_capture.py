@@ -32,7 +32,10 @@ NAMES: list[tuple[str, list[str], dict[str, Any]]] = [
 def test_names_and_status_of_a_cell(notebook: Notebook, cells: list[str], expected: dict[str, Any]) -> None:
     last = notebook.run(*cells).cells[-1]
     own = set(notebook.names)  # builtins are read by every cell and say nothing
-    found = {key: [name for name in last[key] if name in own or key == "deletes"] if isinstance(last[key], list) else last[key] for key in expected}
+    found = {
+        key: [name for name in last[key] if name in own or key == "deletes"] if isinstance(last[key], list) else last[key]
+        for key in expected
+    }
     assert found == expected
 
 
@@ -100,12 +103,23 @@ def test_files_are_seen_however_they_are_opened(notebook: Notebook, project: Any
         "import pyarrow.parquet as pq\ntable = pq.read_table('d.parquet')",
         "!cat e.parquet > copy.bin",
     )
-    assert [[item["name"] for item in cell["files_read"]] for cell in notebook.cells] == [["a.parquet"], ["b.parquet"], ["c.parquet"], ["d.parquet"], ["e.parquet"]]
+    assert [[item["name"] for item in cell["files_read"]] for cell in notebook.cells] == [
+        ["a.parquet"],
+        ["b.parquet"],
+        ["c.parquet"],
+        ["d.parquet"],
+        ["e.parquet"],
+    ]
     assert [item["name"] for item in notebook.cells[-1]["files_written"]] == ["copy.bin"]
 
 
 def test_results_are_the_same_as_without_tracking(notebook: Notebook) -> None:
-    cells = ["print(1, f'{2.5:.1f}', sep='-')", "[print(i) for i in range(2)]", "x = print('%s and %d' % ('a', 3))", "print('{} {b}'.format(1, b=2))"]
+    cells = [
+        "print(1, f'{2.5:.1f}', sep='-')",
+        "[print(i) for i in range(2)]",
+        "x = print('%s and %d' % ('a', 3))",
+        "print('{} {b}'.format(1, b=2))",
+    ]
     notebook.run(*cells)
     text = "".join(item["data"]["text/plain"] for cell in notebook.cells for item in cell["outputs"] if item["kind"] == "stream")
     assert text == "1-2.5\n0\n1\na and 3\n1 2\n"

@@ -48,16 +48,43 @@ CASES: list[tuple[str, list[str], list[dict[str, Any]]]] = [
     ("a fit makes a run", [FIT], [run("LogisticRegression", [], [2])]),
     ("a number assigned", [FIT + "\nacc = accuracy_score(y_test, clf.predict(X_test))"], [run("LogisticRegression", ["acc"], [2])]),
     ("a number shown", [FIT, "clf.score(X_test, y_test)"], [run("LogisticRegression", ["clf.score(X_test, y_test)"], [2, 3])]),
-    ("a number printed", [FIT, "print('accuracy', clf.score(X_test, y_test))"], [run("LogisticRegression", ["clf.score(X_test, y_test)"], [2, 3])]),
-    ("a name printed rounded", [FIT, "acc = clf.score(X_test, y_test)\nprint(f'{acc:.3f}', round(acc, 2))"], [run("LogisticRegression", ["acc"], [2, 3])]),
-    ("a dict of numbers", [FIT, "scores = {'f1': f1_score(y_test, clf.predict(X_test)), 'recall': 3}"], [run("LogisticRegression", ["f1", "recall"], [2, 3])]),
-    ("a later cell joins", [FIT, "pred = clf.predict(X_test)", "acc = accuracy_score(y_test, pred)"], [run("LogisticRegression", ["acc"], [2, 4])]),
-    ("what does not come from the model stays out", [FIT, "n = len(X_test)", "share = y_test.mean()"], [run("LogisticRegression", [], [2])]),
+    (
+        "a number printed",
+        [FIT, "print('accuracy', clf.score(X_test, y_test))"],
+        [run("LogisticRegression", ["clf.score(X_test, y_test)"], [2, 3])],
+    ),
+    (
+        "a name printed rounded",
+        [FIT, "acc = clf.score(X_test, y_test)\nprint(f'{acc:.3f}', round(acc, 2))"],
+        [run("LogisticRegression", ["acc"], [2, 3])],
+    ),
+    (
+        "a dict of numbers",
+        [FIT, "scores = {'f1': f1_score(y_test, clf.predict(X_test)), 'recall': 3}"],
+        [run("LogisticRegression", ["f1", "recall"], [2, 3])],
+    ),
+    (
+        "a later cell joins",
+        [FIT, "pred = clf.predict(X_test)", "acc = accuracy_score(y_test, pred)"],
+        [run("LogisticRegression", ["acc"], [2, 4])],
+    ),
+    (
+        "what does not come from the model stays out",
+        [FIT, "n = len(X_test)", "share = y_test.mean()"],
+        [run("LogisticRegression", [], [2])],
+    ),
     ("literals and counters are no metrics", [FIT + "\nlimit = 0.5\ni = 0\ni += 1\nprint(limit)"], [run("LogisticRegression", [], [2])]),
-    ("again with another value", [FIT, FIT.replace("0.5", "2.0")], [run("LogisticRegression", [], [2]), run("LogisticRegression", [], [3])]),
+    (
+        "again with another value",
+        [FIT, FIT.replace("0.5", "2.0")],
+        [run("LogisticRegression", [], [2]), run("LogisticRegression", [], [3])],
+    ),
     (
         "fits in a loop are children",
-        ["res = {}\nfor c in (0.1, 1.0):\n    m = LogisticRegression(C=c, max_iter=2000).fit(X_train, y_train)\n    acc = m.score(X_test, y_test)\n    res[f'C{c}'] = acc"],
+        [
+            "res = {}\nfor c in (0.1, 1.0):\n    m = LogisticRegression(C=c, max_iter=2000).fit(X_train, y_train)\n"
+            "    acc = m.score(X_test, y_test)\n    res[f'C{c}'] = acc"
+        ],
         [
             run(None, ["C0.1", "C1.0"], [2]),
             run("LogisticRegression", ["acc"], [2], child=True),
@@ -70,21 +97,39 @@ CASES: list[tuple[str, list[str], list[dict[str, Any]]]] = [
         [run("LogisticRegression", [], [2, 3])],
     ),
     ("a scaler alone is a run", ["scaler = StandardScaler().fit(X_train)"], [run("StandardScaler", [], [2])]),
-    ("a clusterer", ["km = KMeans(n_clusters=3, n_init=2, random_state=0).fit(X)\nkm.inertia_"], [run("KMeans", ["inertia", "km.inertia_", "n_iter"], [2])]),
-    ("a pipeline", ["pipe = make_pipeline(StandardScaler(), LogisticRegression())\npipe.fit(X_train, y_train)"], [run("Pipeline", [], [2])]),
+    (
+        "a clusterer",
+        ["km = KMeans(n_clusters=3, n_init=2, random_state=0).fit(X)\nkm.inertia_"],
+        [run("KMeans", ["inertia", "km.inertia_", "n_iter"], [2])],
+    ),
+    (
+        "a pipeline",
+        ["pipe = make_pipeline(StandardScaler(), LogisticRegression())\npipe.fit(X_train, y_train)"],
+        [run("Pipeline", [], [2])],
+    ),
     (
         "a function that fits",
-        ["def train(depth):\n    return DecisionTreeClassifier(max_depth=depth).fit(X_train, y_train)", "tree = train(3)\nacc = tree.score(X_test, y_test)"],
+        [
+            "def train(depth):\n    return DecisionTreeClassifier(max_depth=depth).fit(X_train, y_train)",
+            "tree = train(3)\nacc = tree.score(X_test, y_test)",
+        ],
         [run("DecisionTreeClassifier", ["acc"], [3])],
     ),
     ("a cell that raises", ["clf = LogisticRegression().fit(X_train, y_train[:3])"], [run(None, [], [2], status="FAILED")]),
     ("a cell that raises after the fit", [FIT + "\n1 / 0"], [run("LogisticRegression", [], [2], status="FAILED")]),
     (
         "an exception that the cell catches",
-        ["for c in (-1, 1.0):\n    try:\n        m = LogisticRegression(C=c, max_iter=2000).fit(X_train, y_train)\n    except ValueError:\n        pass"],
+        [
+            "for c in (-1, 1.0):\n    try:\n        m = LogisticRegression(C=c, max_iter=2000).fit(X_train, y_train)\n"
+            "    except ValueError:\n        pass"
+        ],
         [run(None, [], [2]), run(None, [], [2], status="FAILED", child=True), run("LogisticRegression", [], [2], child=True)],
     ),
-    ("another name for a model is no fit", [FIT, "best = clf", "import copy\nother = copy.deepcopy(clf)"], [run("LogisticRegression", [], [2])]),
+    (
+        "another name for a model is no fit",
+        [FIT, "best = clf", "import copy\nother = copy.deepcopy(clf)"],
+        [run("LogisticRegression", [], [2])],
+    ),
     ("a loaded model is no fit", [FIT, "import pickle\nother = pickle.loads(pickle.dumps(clf))"], [run("LogisticRegression", [], [2])]),
     ("a tracked cell without a fit", ["%%mlops track sums\ntotal = X.sum()"], [run(None, ["total"], [2])]),
 ]
@@ -134,7 +179,9 @@ def test_losses_of_a_loop_are_a_stepped_metric(notebook: Notebook) -> None:
 
 
 def test_predictions_are_not_scores(notebook: Notebook) -> None:
-    [fitted] = notebook.run(DATA, FIT, "pred = clf.predict(X_test)\nproba = clf.predict_proba(X_test)[:, 1]\nbest = proba[:20].tolist()").runs
+    [fitted] = notebook.run(
+        DATA, FIT, "pred = clf.predict(X_test)\nproba = clf.predict_proba(X_test)[:, 1]\nbest = proba[:20].tolist()"
+    ).runs
     assert (fitted.series, fitted.metrics) == ({}, {})
 
 
@@ -170,7 +217,8 @@ def test_a_block_of_a_program_makes_a_run(project: Any) -> None:
 
     (project / "train.py").write_text(
         "import jupyter_mlops as mlops\nfrom sklearn.datasets import load_iris\nfrom sklearn.linear_model import LogisticRegression\n"
-        "X, y = load_iris(return_X_y=True)\nwith mlops.track('from a script'):\n    C = 0.3\n    clf = LogisticRegression(C=C, max_iter=500).fit(X, y)\n"
+        "X, y = load_iris(return_X_y=True)\nwith mlops.track('from a script'):\n    C = 0.3\n"
+        "    clf = LogisticRegression(C=C, max_iter=500).fit(X, y)\n"
         "    acc = clf.score(X, y)\n"
     )
     subprocess.run([sys.executable, "train.py"], check=True, cwd=project, timeout=120)

@@ -1,0 +1,62 @@
+"""Finds fits that no instrumented call reported: in a file that a cell runs, in a library, or before tracking could look on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..code.statements import Statement
+from . import models
+from .scope import Scope
+
+
+class FitStates:
+    """How each model that was met looked after its last fit."""
+
+    def __init__(self) -> None:
+        self._states: dict[int, Any] = {}
+
+    def remember(self, model: Any) -> None:
+        """Note a model's fit as known."""
+        self._states[id(model)] = models.fit_state(model) if models.is_fitted(model) else None
+
+    def unseen(self, scope: Scope) -> Iterator[tuple[str, Any]]:
+        """The models, by name, that code of the cell fitted although none of its reported fits did."""
+        known = {id(fit.receiver) for fit in scope.fits} | {id(fit.result) for fit in scope.fits}
+        for statement, _ in scope.made:
+            for name in sorted(_touchable(statement)):
+                value = scope.namespace.get(name)
+                if value is None or id(value) in known or models.recognise(value) is None:
+                    continue
+                known.add(id(value))
+                met, before = id(value) in self._states, self._states.get(id(value))
+                self.remember(value)
+                after = self._states[id(value)]
+                if after is not None and after != before and not models.is_preparation(value) and (met or _may_fit(statement, name, value)):
+                    yield name, value
+
+
+def _touchable(statement: Statement) -> frozenset[str]:
+    """The names whose models the statement may have fitted."""
+    names = (
+        statement.writes
+        | statement.mutates
+        | statement.may_mutate
+        | frozenset(call.partition(".")[0] for call in statement.calls if "." in call)
+    )
+    if statement.fits:
+        names |= statement.reads
+    return names.union(*(_touchable(inner) for inner in statement.body))
+
+
+_GETTING = ("load", "read", "restore", "from_pretrained", "copy", "clone", "get", "pop", "create")
+
+
+def _may_fit(statement: Statement, name: str, value: Any) -> bool:
+    """Whether the statement may have fitted a model that was never seen before, not just built, loaded, copied or found it."""
+    if models.recognise(value) == "pytorch" and not statement.fits:
+        # A module has weights from the start.
+        return False
+    calls = statement.calls.union(*(inner.calls for inner in statement.body))
+    last = {call.rpartition(".")[2].lower() for call in calls}
+    return bool(last) and name in statement.writes and not any(word.startswith(_GETTING) or word.endswith(_GETTING) for word in last)

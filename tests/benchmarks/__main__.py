@@ -1,0 +1,67 @@
+"""All figures side by side in one run: `python -m tests.benchmarks` prints them and writes RESULTS.md.
+
+    python -m tests.benchmarks [PART ...] [--foreign FOLDER [--notebooks NAME ...]]
+
+PART is any of startup, fits, cells, listing, snapshots, foreign; all by default. FOLDER (or the environment's MLOPS_FOREIGN) holds
+notebooks that were not written for this project, as NAME/NAME.ipynb. Without it that part is left out, and the table says so.
+A machine that does other work at the same time gives other figures; RESULTS.md is written only when all parts were measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import cells, fits, foreign, listing, snapshots, startup
+from .report import document, results
+from .table import Row
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parts: dict[str, Callable[[], list[Row]]] = {
+        "startup": startup.measure,
+        "fits": fits.measure,
+        "cells": cells.measure,
+        "listing": listing.measure,
+        "snapshots": snapshots.measure,
+    }
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join([*parts, "foreign"]))
+    parser.add_argument("--foreign", type=Path, default=os.environ.get("MLOPS_FOREIGN"), help="folder of foreign notebooks")
+    parser.add_argument("--notebooks", nargs="+", default=[], help=f"which of them (default: the first {foreign.NOTEBOOKS})")
+    options = parser.parse_args()
+    left_out = []
+    if options.foreign:
+        parts["foreign"] = lambda: foreign.measure(Path(options.foreign), options.notebooks)
+    else:
+        left_out.append("Foreign notebooks were not measured: no folder of them was given (`--foreign`).")
+    if unknown := set(options.parts) - set(parts):
+        parser.error(f"there is no part {', '.join(sorted(unknown))} to measure; there are {', '.join(parts)}")
+    _forget_settings()
+    rows: list[Row] = []
+    for name in options.parts or parts:
+        start = time.monotonic()
+        found = parts[name]()
+        print(f"{name}: {time.monotonic() - start:.0f} s", flush=True)
+        print(results(found), end="\n\n", flush=True)
+        rows += found
+    if not options.parts:
+        RESULTS.write_text(document(rows, left_out), encoding="utf-8")
+        print(f"written: {RESULTS.name}")
+
+
+def _forget_settings() -> None:
+    """Settings of the one who measures must not decide what is measured."""
+    for name in list(os.environ):
+        if name.startswith(("MLOPS_", "MLFLOW_")):
+            del os.environ[name]
+
+
+if __name__ == "__main__":
+    main()
