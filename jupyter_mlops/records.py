@@ -134,7 +134,7 @@ class Run(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot(_Record):
-    """Data frozen by content. `kind` as in `Input`; `schema` is [[column, type], ...] for tables; `kept` tells whether its bytes are here."""
+    """Data frozen by content. `kind` as in `Input`; `schema` is [[column, type], ...] of a table; `kept` says if its bytes are here."""
 
     digest: str
     kind: str
@@ -150,7 +150,7 @@ class Snapshot(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnChange(_Record):
-    """How one column differs between two snapshots: `change` is added, removed, type, values or same; `before` and `after` are statistics."""
+    """How one column differs: `change` is added, removed, type, values or same; `before` and `after` are statistics."""
 
     column: str
     change: str

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import tempfile
 from pathlib import Path
-from typing import Any
 
 import mlflow
 from mlflow.entities import Run
@@ -12,6 +12,19 @@ from mlflow.entities import Run
 from jupyter_mlops import config
 from jupyter_mlops.store import client
 from tests.delivery_desk import wait_until
+
+
+@functools.cache
+def _empty_database() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+        return Path(folder, "mlflow.db").read_bytes()
+
+
+def with_database(project: Path) -> Path:
+    """The project with an empty MLflow database in it: making one takes MLflow seconds, so all tests share the same."""
+    (project / "mlflow.db").write_bytes(_empty_database())
+    return project
 
 
 def flush(project: Path) -> None:
@@ -55,8 +68,3 @@ def artifact(project: Path, run: Run, path: str, uri: str | None = None) -> str:
 def steps(project: Path, run: Run, metric: str) -> list[int]:
     """The steps at which MLflow has a metric, in order."""
     return sorted(int(point.step) for point in store(project).get_metric_history(run.info.run_id, metric))
-
-
-def all_bytes(folder: Path, of: Callable[[Path], Any] = Path.read_bytes) -> dict[Path, Any]:
-    """The content of every file below a folder."""
-    return {path: of(path) for path in folder.rglob("*") if path.is_file()}

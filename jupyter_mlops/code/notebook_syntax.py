@@ -14,8 +14,8 @@ from functools import lru_cache
 
 from .literals import words
 
-# What the parsers raise on hostile text: broken syntax, null bytes, lone surrogates, nesting too deep.
-UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
+# What the parsers raise on hostile text (broken syntax, null bytes, lone surrogates, nesting too deep), and while another thread parses.
+UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError, SystemError)
 
 _CELL_MAGIC = re.compile(r"%%([\w.!]+)[ \t]*(.*)")
 # Valid Python (an annotation), which IPython reads as its prompt.

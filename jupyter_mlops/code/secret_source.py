@@ -9,6 +9,7 @@ import tokenize
 from collections.abc import Iterator
 from typing import Protocol
 
+from .notebook_syntax import UNREADABLE
 from .secret_forms import Kind, Spot, render, secret_part
 from .secret_literals import folded, named_literals
 
@@ -42,7 +43,7 @@ def replace(source: str, finder: Finder) -> str:
     python = "\n".join(_blank(line) if index in ours else line for index, line in enumerate(lines))
     try:
         tree = ast.parse(python)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except UNREADABLE:
         return "\n".join(_shell(line, finder) for line in lines)
     replaced = _replace_python(python, tree, finder).split("\n")
     if len(replaced) != len(lines):
@@ -60,7 +61,7 @@ def _magic_lines(source: str, lines: list[str]) -> set[int]:
     """Indexes of the lines that only IPython understands; none when the source is plain Python."""
     try:
         ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except UNREADABLE:
         pass
     else:
         return set()

@@ -165,21 +165,20 @@ class SessionState:
                     self.begun.pop(record["seq"], None)
                     self.cells[record["seq"]] = {key: value for key, value in record.items() if key != "kind"}
                     # The run's history is complete now that the cell has ended.
-                    touched.update(run for run in record.get("runs") or () if run in self.runs)
+                    touched |= self._runs_of(record["seq"])
                     self._seen((record.get("started") or 0.0) + (record.get("seconds") or 0.0))
                 case "outputs":
                     _join(self.shown.setdefault(record["seq"], []), record["outputs"])
+                    touched |= self._runs_of(record["seq"])
                 case "values":
                     self.values.setdefault(record["seq"], {}).update(record["values"])
+                    touched |= self._runs_of(record["seq"])
                 case "run":
                     state = self.runs.setdefault(record["id"], RunState(record["id"]))
                     state.patch(record)
                     state.environment = self.header.get("environment") or state.environment
                     touched.add(state.id)
                     self._seen(record.get("at"))
-                case "outputs" | "values":
-                    # What came after the cell had ended: outputs that the shell collects late, digests that took their time.
-                    touched |= self._complete(record)
                 case "snapshot":
                     self.snapshots.append(record["snapshot"])
                 case "end":
@@ -198,15 +197,9 @@ class SessionState:
             run.environment = environment
         return {run.id for run in there}
 
-    def _complete(self, record: Mapping[str, Any]) -> set[str]:
-        event = self.cells.get(record["seq"])
-        if event is None:
-            return set()
-        if record["kind"] == "outputs":
-            event["outputs"] = [*event.get("outputs", ()), *record["outputs"]]
-        else:
-            event["values"] = {**event.get("values", {}), **record["values"]}
-        return {run for run in event.get("runs") or () if run in self.runs}
+    def _runs_of(self, seq: int) -> set[str]:
+        """The runs of an execution that has ended: what comes after it completes their history."""
+        return {run for run in self.cells.get(seq, {}).get("runs") or () if run in self.runs}
 
     def close_open_runs(self, reason: str = DIED) -> set[str]:
         """End what the session left open as KILLED at the last sign of life; the ids of those runs."""

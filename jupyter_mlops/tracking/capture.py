@@ -6,7 +6,6 @@ Nothing here may raise into the user's cell; trouble is remembered and told by `
 
 from __future__ import annotations
 
-import re
 import resource
 import sys
 import threading
@@ -19,14 +18,13 @@ from typing import TYPE_CHECKING, Any
 from ..code.paths import mentioned
 from ..code.statements import Statement, analyse
 from ..records import CellEvent, Input, Output, to_json
+from .bindings import Bindings, is_users
 from .files import file_input
 from .scope import Scope
 
 if TYPE_CHECKING:
     from .session import Session
 
-# Names that IPython itself keeps changing.
-_OF_IPYTHON = re.compile(r"In|Out|_+|_i+|_i?\d+|_oh|_ih|_dh|exit|quit|get_ipython|__.*__")
 _SMALL_FILE = 4_000_000
 
 
@@ -37,7 +35,7 @@ class Capture:
         self._session, self._shell = session, shell
         self._info: Any = None
         self._began: tuple[float, float] = (0.0, 0.0)
-        self._identities: dict[str, int] = {}
+        self._bindings = Bindings()
         self._statements: tuple[Statement, ...] = ()
         self._random: dict[str, Any] = {}
 
@@ -91,7 +89,7 @@ class Capture:
         session = self._session
         reads = frozenset[str]().union(*(statement.reads for statement in self._statements))
         self._random = session.random.before({name: namespace[name] for name in reads if name in namespace})
-        self._identities = {name: id(value) for name, value in namespace.items()}
+        self._bindings.remember(namespace)
         session.files.drain()
         session.files.watch(mentioned([statement.source for statement in self._statements], namespace))
 
@@ -114,7 +112,7 @@ class Capture:
         session = self._session
         self._info = info
         self._statements = analyse(info.raw_cell, session.fitting)
-        self._identities = {name: id(value) for name, value in self._shell.user_ns.items()}
+        self._bindings.remember(self._shell.user_ns)
         session.redactor.learn_source(info.raw_cell)
         seq = session.next_seq()
         session.outputs.begin(seq)
@@ -165,6 +163,7 @@ class Capture:
             runs=tuple(runs),
         )
         session.journal.append({"kind": "cell", **to_json(event)})
+        session.collect_modules()
         session.cell_ended(runs)
 
     def _names(self) -> tuple[set[str], set[str], set[str], set[str]]:
@@ -173,13 +172,11 @@ class Capture:
         writes = set[str]().union(*(statement.writes for statement in self._statements))
         mutates = set[str]().union(*(statement.mutates for statement in self._statements))
         deletes = set[str]().union(*(statement.deletes for statement in self._statements))
-        after = self._shell.user_ns
-        for name in after:
-            if self._identities.get(name) != id(after[name]) and name not in mutates:
-                writes.add(name)
-        deletes |= {name for name in self._identities if name not in after}
+        bound, gone = self._bindings.changed(self._shell.user_ns)
+        writes |= bound - mutates
+        deletes |= gone
         known = (reads, writes - deletes, mutates, deletes)
-        return tuple({name for name in names if not _OF_IPYTHON.fullmatch(name)} for names in known)  # type: ignore[return-value]  # four in, four out
+        return tuple(set(filter(is_users, names)) for names in known)  # type: ignore[return-value]  # four in, four out
 
     def _file(self, path: Path) -> Input:
         session = self._session

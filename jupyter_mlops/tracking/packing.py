@@ -95,5 +95,5 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
 
 def _name(value: object) -> str:
     kind = type(value)
-    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.lstrip('_')}.{kind.__qualname__}"
+    name = kind.__name__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__.lstrip('_')}.{kind.__qualname__}"
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -28,27 +28,26 @@ def found_models(scope: Scope, fit: Fit) -> list[tuple[str, Any]]:
 
 
 def pack_models(
-    scope: Scope, fit: Fit, found: list[tuple[str, Any]], put: Callable[[bytes], str]
+    fit: Fit, found: list[tuple[str, Any]], data: list[Any], put: Callable[[bytes], str]
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """The models as the journal names them, their bytes kept by `put`, and what cannot be kept with the reason."""
+    """The models as the journal names them, their bytes kept by `put`, and what cannot be kept with the reason; `data` is what they were
+    fitted on."""
     if not found and fit.receiver is not None and models.recognise(fit.receiver) is None and fit.status == "done":
         return [], [f"{type(fit.receiver).__name__}: not a model of a framework that can be saved"]
-    # A training loop hands its data to the model itself: it is among what its statement reads.
-    nearby = [scope.namespace[name] for name in sorted(fit.site.reads if fit.site else ()) if name in scope.namespace]
     packed, skipped = [], []
     for name, model in found:
         try:
-            packed.append(_packed(name, model, [*fit.given.values()], nearby, put))
+            packed.append(_packed(name, model, data, put))
         except MlopsError as error:
             skipped.append(f"{name} ({type(model).__name__}): {error}")
     return packed, skipped
 
 
-def _packed(name: str, model: Any, taken: list[Any], nearby: list[Any], put: Callable[[bytes], str]) -> dict[str, Any]:
+def _packed(name: str, model: Any, data: list[Any], put: Callable[[bytes], str]) -> dict[str, Any]:
     flavor = models.recognise(model)
-    first = next((rows for value in taken if (rows := models.example(value)) is not None), None)
+    first = next((rows for value in data if (rows := models.example(value)) is not None), None)
     if first is None or flavor in ("statsmodels", "pytorch"):
-        first = models.example_for(model, [*taken, *nearby])
+        first = models.example_for(model, data)
     return {
         "name": name,
         "class": type(model).__name__,

@@ -6,7 +6,7 @@ for every literal, keyword and piece of data behind it, and a later result for t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,21 +54,25 @@ class Provenance:
         self._same: dict[str, set[str]] = {}
         self._sharing: dict[str, set[str]] = {}
 
-    def execute(self, statement: Statement) -> list[Definition]:
-        """Take in one executed statement (and the statements inside it); returns the definitions that it made."""
+    def execute(self, statement: Statement, around: tuple[Definition, ...] = ()) -> list[Definition]:
+        """Take in one executed statement (and the statements inside it); returns the definitions that it made.
+
+        `around` is what the blocks around it read in their heads.
+        """
         made: list[Definition] = []
         if statement.body:
-            # What a block reads in its head (the iterable, the condition) feeds whatever is bound inside.
-            head = self._reading(statement.reads)
-            for name in statement.writes - _bound_inside(statement):
+            # What a block reads in its head (the iterable, the condition) decides over whatever is bound inside.
+            bound = _bound_inside(statement)
+            head = (*around, *self._reading(_head_reads(statement)))
+            for name in sorted(statement.writes - bound):
                 made.append(self._define(name, head, statement))
             for inner in statement.body:
-                made += self.execute(inner)
+                made += self.execute(inner, head)
             return made
         # A fit gives the model a new state; what only holds the model, or is held by it, keeps its own history.
         shared = self._same if statement.fits else self._sharing
         changed = statement.mutates | frozenset(other for name in statement.mutates for other in shared.get(name, ()))
-        sources = self._reading(statement.reads | changed)
+        sources = tuple(dict.fromkeys((*self._reading(statement.reads | changed), *around)))
         for name in sorted(statement.writes | changed):
             made.append(self._define(name, sources, statement))
         for name in statement.deletes:
@@ -88,6 +92,18 @@ class Provenance:
             for item in definition.inputs:
                 origins.inputs.setdefault((item.source or item.name, item.digest), item)
         return origins
+
+    def nearest(self, names: Iterable[str], wanted: Callable[[str], bool]) -> list[str]:
+        """The names closest behind `names` that are wanted and still stand for what was read: all of the first step back that has any."""
+        seen: set[int] = set()
+        layer = list(self._reading(names))
+        while layer:
+            found = sorted({item.name for item in layer if self.names.get(item.name) is item and wanted(item.name)})
+            if found:
+                return found
+            seen.update(map(id, layer))
+            layer = list({id(source): source for item in layer for source in item.sources if id(source) not in seen}.values())
+        return []
 
     def captured(self, names: Iterable[str]) -> set[str]:
         """The names that the functions among `names` read when they are called."""
@@ -155,6 +171,14 @@ def inherit(definition: Definition) -> None:
     latest = max(definition.sources, key=lambda item: item.order, default=None)
     if latest is not None:
         definition.run, definition.order = latest.run, latest.order
+
+
+def _head_reads(statement: Statement) -> frozenset[str]:
+    """What a block reads besides the statements in it."""
+    inside: frozenset[str] = frozenset()
+    for inner in statement.body:
+        inside |= inner.reads
+    return statement.reads - inside
 
 
 def _bound_inside(statement: Statement) -> frozenset[str]:

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from ..records import Input, to_json
+from ..store import snapshots
 from . import given, metrics, models
 from .freezing import Freezer
 from .instrument import Site
@@ -59,6 +60,7 @@ class RunTracker:
         self._prepared: set[str] = set()
         self._touched: list[str] = []
         self._named: list[str] = []
+        self._named_by_user: set[str] = set()
         self.scope: Scope | None = None
 
     # -- a cell
@@ -98,6 +100,7 @@ class RunTracker:
         run = uuid.uuid4().hex
         self._start(run, name=name)
         self._named.append(run)
+        self._named_by_user.add(run)
         if self.scope is not None:
             self.scope.root = self.scope.named = run
         return run
@@ -126,7 +129,8 @@ class RunTracker:
             scope.open.append(continued)
             return
         fit = Fit(run="", site=site, receiver=receiver, started=time.time(), evaluates=evaluates(site))
-        fit.loops = {name: scope.namespace[name] for name in site.loops if name in scope.namespace}
+        if not continues(site):
+            fit.loops = {name: scope.namespace[name] for name in site.loops if name in scope.namespace}
         fit.adopted = self._host.open_run()
         if fit.adopted is None and self._host.autologging(models.recognise(receiver) or ""):
             # The fit will open a run by itself, which ours must become: nothing is delivered before it is known.
@@ -297,16 +301,17 @@ class RunTracker:
         """Freeze what the fit made, before anything can change it."""
         fit.closed = True
         found = found_models(scope, fit)
+        data = self._data(scope, fit)
         origins = self._origins(scope, fit)
         chosen = [model for _, model in found] or ([fit.receiver] if fit.receiver is not None else [])
         title = fit.title(found[-1][1] if found else None)
         if len(scope.fits) > MODELS_PER_CELL:
             packed, skipped = list[dict[str, Any]](), [f"{title}: more than {MODELS_PER_CELL} fits in one cell, their models are not kept"]
         else:
-            packed, skipped = pack_models(scope, fit, found, self._put)
+            packed, skipped = pack_models(fit, found, list(data.values()), self._put)
         patch = {
             "params": given.of_fit(origins, chosen, fit.loops),
-            "name": None if fit.run in self._named else f"{title}-{fit.run[:4]}",
+            "name": None if fit.run in self._named_by_user else f"{title}-{fit.run[:4]}",
             "adopted": fit.adopted,
             "models": packed,
             "skipped": skipped,
@@ -314,7 +319,7 @@ class RunTracker:
         }
         self._emit(fit.run, **{key: value for key, value in patch.items() if value})
         if len(scope.fits) <= MODELS_PER_CELL:
-            for label, value in fit.given.items():
+            for label, value in data.items():
                 self._freezer.keep(label, value, self._add_input(fit.run))
         for _, model in found:
             self._states.remember(model)
@@ -322,6 +327,13 @@ class RunTracker:
         if fit.site is not None:
             self._log(fit.run, metrics.of_result(fit.site, fit.result), time.time())
         fit.given.clear()
+
+    def _data(self, scope: Scope, fit: Fit) -> dict[str, Any]:
+        """What the fit was given; where that holds no data (a training loop, a formula), the nearest data behind it."""
+        if fit.site is None or any(_is_data(value) for value in fit.given.values()):
+            return fit.given
+        names = self.provenance.nearest(fit.site.reads, lambda name: _is_data(scope.namespace.get(name)))
+        return {name: scope.namespace[name] for name in names}
 
     def _origins(self, scope: Scope, fit: Fit) -> Origins:
         if fit.site is None:
@@ -382,14 +394,14 @@ class RunTracker:
 
     def _finish(self, scope: Scope, status: str, error: str, ended: float) -> None:
         own = list(dict.fromkeys(fit.run for fit in scope.fits))
-        if scope.root is not None and scope.root not in own and scope.root not in self._named:
+        if scope.root is not None and scope.root not in own and scope.root not in self._named_by_user:
             own.insert(0, scope.root)
             titles = list(
                 dict.fromkeys(type(fit.receiver).__name__ for fit in scope.fits if fit.receiver is not None and not fit.preparation)
             )
             self._emit(scope.root, name=f"{titles[0] if len(titles) == 1 else 'fits'} x{len(own) - 1}-{scope.root[:4]}")
         for run in own:
-            if run in self._named:
+            if run in self._named_by_user:
                 continue
             fits = [fit for fit in scope.fits if fit.run == run]
             failed = status != "ok" and (not fits or fits[-1].status == "running" or len(own) == 1 or run == scope.root)
@@ -405,3 +417,8 @@ class RunTracker:
         for run in joined:
             self._emit(run, cells=[scope.seq])
         self._touched = [*([scope.root] if scope.root else []), *self._touched]
+
+
+def _is_data(value: Any) -> bool:
+    """Whether a value is a table or array that a model can learn from: no single number, and no tensor that the model itself computed."""
+    return snapshots.freezable(value) is not None and getattr(value, "shape", ()) != () and not getattr(value, "requires_grad", False)

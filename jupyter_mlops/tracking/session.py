@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -78,6 +79,8 @@ class Session:
         self._environment_lock = threading.Lock()
         self._opened_by_user = False
         self._file_digests: dict[tuple[str, tuple[int, ...]], Input] = {}
+        self._known_modules: dict[str, dict[str, str]] = {}
+        self._waiting_modules: deque[tuple[str, Path, bytes]] = deque()
         self._capture: Any = None
         self._closed = False
 
@@ -118,9 +121,7 @@ class Session:
         from .outputs import HistoryOutputs, KernelOutputs
 
         kind = KernelOutputs if hasattr(self.shell.display_pub, "register_hook") else HistoryOutputs
-        return kind(
-            self.shell, self._emit_outputs, lambda data: self.objects.put(self.redactor.text(data.decode("utf-8", "replace")).encode())
-        )
+        return kind(self.shell, self._emit_outputs, self._keep_output)
 
     # -- the shell
 
@@ -342,7 +343,7 @@ class Session:
                 described = {
                     **environment.describe(),
                     "git": git,
-                    "modules": self._modules(),
+                    "modules": list(self._known_modules.values()),
                     "sys_path": [folder for folder in sys.path if folder],
                 }
                 digest = self.objects.put(json.dumps(described, sort_keys=True, default=str).encode())
@@ -358,16 +359,18 @@ class Session:
 
         return LocalModules(self.settings.project)
 
-    @cached_property
-    def _known_modules(self) -> dict[str, dict[str, str]]:
-        return {}
+    def collect_modules(self, seconds: float = 0.02) -> None:
+        """Keep the source of local modules that were imported or reloaded since the last time; what takes longer than `seconds` waits.
 
-    def _modules(self) -> list[dict[str, str]]:
-        for name, path, content in self._local_modules.seen():
+        For the thread that runs cells: CPython 3.11 fails when two threads make syntax trees at the same time.
+        """
+        self._waiting_modules.extend(self._local_modules.seen())
+        deadline = time.perf_counter() + seconds
+        while self._waiting_modules and time.perf_counter() < deadline:
+            name, path, content = self._waiting_modules.popleft()
             where = path.relative_to(self.settings.project).as_posix() if path.is_relative_to(self.settings.project) else str(path)
             text = self.redactor.source(content.decode("utf-8", "replace"))
             self._known_modules[name] = {"module": name, "path": where, "digest": self.objects.put(text.encode())}
-        return list(self._known_modules.values())
 
     def _note_earlier(self, shell: Any) -> None:
         """Cells that ran before tracking began: their code and order are known, nothing else."""
@@ -410,6 +413,10 @@ class Session:
         for module in names.values():
             if isinstance(module, ModuleType) and str(getattr(module, "__file__", None) or "").startswith(str(self.settings.project)):
                 self.redactor.learn_values(vars(module))
+
+    def _keep_output(self, data: bytes) -> str:
+        self._learn_secrets()
+        return self.objects.put(self.redactor.text(data.decode("utf-8", "replace")).encode())
 
     def _emit_outputs(self, seq: int, outputs: list[Output]) -> None:
         self._learn_secrets()

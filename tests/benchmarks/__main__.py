@@ -61,6 +61,8 @@ def _forget_settings() -> None:
     for name in list(os.environ):
         if name.startswith(("MLOPS_", "MLFLOW_")):
             del os.environ[name]
+    # Programs start as they do for users: from compiled modules.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 if __name__ == "__main__":

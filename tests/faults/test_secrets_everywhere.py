@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jupyter_mlops.store import packs
 from tests.conftest import Kernel
-from tests.delivered import settled
+from tests.delivered import settled, with_database
 
 SETUP = """
 %load_ext jupyter_mlops
@@ -47,6 +47,7 @@ FORMS: dict[str, str] = {
     "basic header": 'headers = {"Authorization": "Basic ¢"}\nheaders',
     "connection string": 'conn = "Server=db;Database=x;Uid=bob;Pwd=§;"\nconnect(conn)\nconn',
     "computed": 'password = "".join(reversed("¤"))\nprint(password)',
+    "in a long output": 'login_secret = "".join(reversed("¤"))\nprint("x" * 50_000, login_secret)',
     "computed and raised": 'api_secret = "".join(reversed("¤"))\nraise ValueError(api_secret)',
     "computed for a fit": 'vault_token = "".join(reversed("¤"))\nremote = LogisticRegression(C=2.0).fit(X, y)\nmlops.log({"via": vault_token})',
     "keyword": 'connect(host="h", token="§")',
@@ -127,7 +128,7 @@ def leaks(project: Path) -> set[tuple[str, str]]:
 
 
 def test_no_secret_of_a_notebook_is_in_any_file_of_its_store(project: Path) -> None:
-    prepare(project)
+    prepare(with_database(project))
     kernel = Kernel(project)
     kernel.run(SETUP)
     shown = {form: kernel.run(cell_of(form)) for form in FORMS}

@@ -95,8 +95,8 @@ def test_history_is_in_true_order_and_tells_what_never_ended() -> None:
     alive, dead = fold_session(records), fold_session(records, died=DIED)
     assert [(event["seq"], event["status"]) for event in alive.history()] == [(1, "running"), (2, "ok"), (3, "ok")]
     assert [(event["seq"], event["status"]) for event in dead.history(2)] == [(1, "killed"), (2, "ok")]
-    assert alive.cells[2]["outputs"] == [{"kind": "stream", "data": {"text/plain": "late"}}]
-    assert alive.cells[2]["values"] == {"df": "d" * 64}
+    assert alive.history()[1]["outputs"] == [{"kind": "stream", "data": {"text/plain": "late"}}]
+    assert alive.history()[1]["values"] == {"df": "d" * 64}
 
 
 def test_a_run_ran_in_the_environment_of_its_time() -> None:
