@@ -94,7 +94,7 @@ class Attachment:
         """The session's history up to the run, made again only when there is more to tell."""
         last, own = target.state.last_seq, set(target.state.cells)
         events = target.session.history(last) if last else []
-        told = [(event["seq"], event["status"], len(event.get("outputs", ())) if event["seq"] in own else 0) for event in events]
+        told = [(event["seq"], event["status"], len(repr(event.get("outputs", ()))) if event["seq"] in own else 0) for event in events]
         mark = zlib.crc32(repr((told, sorted(own))).encode())
         if not events or there.get(HISTORY) == mark:
             return {}

@@ -146,6 +146,7 @@ class Courier:
         with self._mutex:
             for followed in self._followed.values():
                 followed.waiting = dict.fromkeys(followed.waiting, 0.0)
+                followed.held.clear()
 
     def _list(self) -> None:
         folder = self._home / "journal"
@@ -182,7 +183,9 @@ class Courier:
             records, followed.read = journal.read(followed.path, followed.read)
             if records and followed.state == RECOVERED:
                 followed.state, followed.session.ended = OPEN, None  # it was not dead after all
-            followed.waiting.update(dict.fromkeys(followed.session.add(records), 0.0))
+            touched = followed.session.add(records)
+            followed.held -= touched  # there is more to deliver than what waited for the user's own code
+            followed.waiting.update(dict.fromkeys(touched, 0.0))
         if followed.session.ended is not None and followed.state == OPEN:
             followed.state = ENDED
             followed.waiting.update(dict.fromkeys(self._close(followed), 0.0))

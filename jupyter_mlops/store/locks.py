@@ -50,6 +50,11 @@ def renew(descriptor: int) -> None:
         return
 
 
+def stands(descriptor: int) -> bool:
+    """Whether the file of a held lock is still there: one that was deleted elects nobody any more."""
+    return os.fstat(descriptor).st_nlink > 0
+
+
 def release(path: Path, descriptor: int) -> None:
     """Give up a lock that `hold` gave."""
     _held.pop(str(path), None)

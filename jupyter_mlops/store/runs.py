@@ -213,7 +213,7 @@ class SessionState:
         """The executions up to `last_seq` in true order, as CellEvent JSON; what has not ended is "running", in a dead session "killed"."""
         unfinished = "running" if self.ended is None else "killed"
         events = dict(self.cells)
-        for seq, begin in self.begun.items():
+        for seq, begin in list(self.begun.items()):  # a request may read on while this is delivered
             known = {key: begin[key] for key in ("cell", "source", "started") if key in begin}
             events[seq] = {"session": self.id, "seq": seq, "source": "", "started": 0.0, "seconds": 0.0, "status": unfinished} | known
         return [self._whole(events[seq]) for seq in sorted(events) if last_seq is None or seq <= last_seq]

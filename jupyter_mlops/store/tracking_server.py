@@ -14,6 +14,10 @@ import mlflow
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import ErrorCode
+from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+from . import locks
 
 OWN_ID = "mlops.run_id"
 _FIRST_WAIT = 0.5
@@ -35,6 +39,37 @@ class Refused(Exception):
     def __init__(self, message: str, *, gone: bool = False) -> None:
         super().__init__(message)
         self.gone = gone
+
+
+def make_database(uri: str) -> None:
+    """Make the SQLite database of `uri` with its tables, if it is one that is not there yet.
+
+    MLflow makes it in place, table by table: a second process at the same moment, or a kill halfway, leaves one that no MLflow opens.
+    So it is made under another name, by one process at a time, and appears whole.
+    """
+    prefix = "sqlite:///"
+    path = Path(uri.removeprefix(prefix).partition("?")[0])
+    if not uri.startswith(prefix) or not path.name or path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock_path = path.with_name(f".{path.name}.lock")
+    deadline = time.monotonic() + _LONGEST_WAIT
+    while (lock := locks.hold(lock_path)) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if not path.exists():
+            for stray in path.parent.glob(f".{path.name}.[0-9]*"):
+                stray.unlink(missing_ok=True)
+            store = SqlAlchemyStore(f"{prefix}{fresh}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)  # type: ignore[no-untyped-call]  # as MLflow has it
+            store.engine.dispose()
+            with contextlib.suppress(FileExistsError):  # plain MLflow in another process was faster
+                os.link(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+        if lock is not None:
+            lock_path.unlink(missing_ok=True)
+            locks.release(lock_path, lock)
 
 
 class TrackingServer:
@@ -69,6 +104,7 @@ class TrackingServer:
         try:
             with self._mutex:
                 if self._client is None:
+                    make_database(self.uri)
                     self._client = mlflow.MlflowClient(self.uri)
             yield self._client
         except MlflowException as error:

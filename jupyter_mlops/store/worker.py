@@ -43,8 +43,9 @@ _log = logging.getLogger(__name__)
 class Worker:
     """One elected worker, from `serve` to its end."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, elected: Callable[[], bool]) -> None:
         self._settings = settings
+        self._elected = elected
         self._stamp = stamp()
         self._wake = threading.Event()
         self._ready = threading.Event()
@@ -120,7 +121,8 @@ class Worker:
 
     def _follow(self, courier: Courier) -> None:
         quiet_since = time.monotonic()
-        while not self._stopping:
+        # A store that the user deleted may already have a new worker, which alone may open MLflow's database.
+        while not self._stopping and self._elected():
             if courier.read():
                 quiet_since = time.monotonic()
             courier.deliver()
@@ -151,7 +153,7 @@ def main(project: str) -> int:
     warnings.simplefilter("ignore")
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        Worker(settings).serve()
+        Worker(settings, lambda: locks.stands(lock)).serve()
     finally:
         locks.release(lock_path, lock)
     return 0

@@ -15,7 +15,7 @@ def is_users(name: str) -> bool:
 
 
 class Bindings:
-    """The bindings in one namespace. IPython leaves two names behind with every cell, so only what came after the last look is looked through."""
+    """The bindings in one namespace. IPython leaves names behind with every cell, so only those that are new are looked through."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()

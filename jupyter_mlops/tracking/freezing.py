@@ -7,10 +7,7 @@ the next cell may change it in place.
 
 from __future__ import annotations
 
-import atexit
-import queue
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -19,6 +16,7 @@ from typing import Any
 from ..records import Input
 from ..store import snapshots
 from ..store.objects import ObjectStore
+from .background import Background
 
 AT_ONCE = 1_000_000
 COPIED = 32_000_000
@@ -36,9 +34,7 @@ class Freezer:
 
     def __init__(self, objects: Callable[[], ObjectStore], on_trouble: Callable[[BaseException], None]) -> None:
         self._objects = objects
-        self._on_trouble = on_trouble
-        self._jobs: queue.Queue[Callable[[], None]] = queue.Queue()
-        self._thread: threading.Thread | None = None
+        self._background = Background("mlops-freeze", on_trouble)
         self._cache: dict[tuple[int, bool], Input] = {}
 
     def new_cell(self) -> None:
@@ -63,15 +59,11 @@ class Freezer:
         if cost <= allowed:
             ready(self._digested(name, kind, value))
         elif cost <= 10 * allowed and (copy := _lazy_copy(value)) is not None:
-            self._later(lambda: ready(self._digested(name, kind, copy)))
+            self._background.do(lambda: ready(self._digested(name, kind, copy)))
 
     def wait(self, timeout: float) -> bool:
         """Wait until everything that was handed in is frozen; False when `timeout` seconds were not enough."""
-        if self._thread is None:
-            return True
-        done = threading.Event()
-        self._jobs.put(done.set)
-        return done.wait(timeout)
+        return self._background.wait(timeout)
 
     def _freeze(self, name: str, value: Any, ready: Ready, source: str, limit: int) -> None:
         kind = snapshots.freezable(value)
@@ -93,7 +85,7 @@ class Freezer:
             self._cache[(id(value), bool(source))] = item
             ready(item)
         elif (copy := _lazy_copy(value)) is not None or (keep and (copy := _real_copy(value)) is not None):
-            self._later(lambda: finish(copy))
+            self._background.do(lambda: finish(copy))
         else:
             finish(value)
 
@@ -111,22 +103,6 @@ class Freezer:
     def _digested(self, name: str, kind: str, value: Any) -> Input:
         rows, columns = _shape(value)
         return Input(name=name, kind=kind, digest=snapshots.digest(value), size=_size(value), rows=rows, columns=columns)
-
-    def _later(self, job: Callable[[], None]) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="mlops-freeze", daemon=True)
-            self._thread.start()
-            atexit.register(self.wait, self.DRAIN)
-        self._jobs.put(job)
-
-    def _work(self) -> None:
-        while True:
-            job = self._jobs.get()
-            try:
-                job()
-            except Exception as error:
-                self._on_trouble(error)
-            del job
 
 
 def _size(value: Any) -> int:

@@ -9,7 +9,6 @@ import os
 import platform
 import socket
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -27,12 +26,14 @@ from ..records import CellEvent, Input, Output, Run, Snapshot, to_json
 from ..store import client
 from ..store.journal import Journal
 from ..store.runs import SessionState, to_run
+from .background import Background
 
 if TYPE_CHECKING:
     from ..store.objects import ObjectStore
     from .runs import RunTracker
 
 _TROUBLES = 20
+_BACKGROUND_SECONDS = 5.0
 _session: Session | None = None
 
 
@@ -76,7 +77,7 @@ class Session:
         self._last: str | None = None
         self._troubles: list[str] = []
         self._environment = ""
-        self._environment_lock = threading.Lock()
+        self._background = Background("mlops-background", self.trouble)
         self._opened_by_user = False
         self._file_digests: dict[tuple[str, tuple[int, ...]], Input] = {}
         self._known_modules: dict[str, dict[str, str]] = {}
@@ -139,7 +140,7 @@ class Session:
         shell.ast_transformers.append(self._instrument)
         self.outputs.install()
         self._note_earlier(shell)
-        threading.Thread(target=self._describe_environment, name="mlops-environment", daemon=True).start()
+        self._background.do(self._describe_environment)
 
     def pause(self) -> None:
         """Stop capturing; cells run as if this package were not there."""
@@ -164,6 +165,7 @@ class Session:
             self.outputs.flush(self.seq + 1)
         if "freezer" in self.__dict__:
             self.freezer.wait(self.freezer.DRAIN)
+        self._background.wait(_BACKGROUND_SECONDS)
         if "files" in self.__dict__:
             self.files.close()
         self.journal.close()
@@ -214,22 +216,15 @@ class Session:
         return self.run_record(self._last) if self._last in self._book.runs else None
 
     def deliver(self) -> None:
-        """Start the delivery worker in a thread, unless one is at work."""
-
-        def ensure() -> None:
-            try:
-                client.ensure_worker(self.settings)
-            except Exception as error:
-                self.trouble(error)
-
-        threading.Thread(target=ensure, name="mlops-deliver", daemon=False).start()
+        """See to it, in the background, that a delivery worker is at work."""
+        self._background.do(lambda: client.ensure_worker(self.settings))
 
     def cell_ended(self, runs: list[str]) -> None:
         """Show and deliver the runs of a cell."""
         if not runs:
             return
         self.deliver()
-        threading.Thread(target=self._describe_environment, name="mlops-environment", daemon=True).start()
+        self._background.do(self._describe_environment)
         if self.on_runs is not None and self.settings.line:
             self.on_runs([self.run_record(run) for run in runs if run in self._book.runs])
 
@@ -333,25 +328,21 @@ class Session:
         }
 
     def _describe_environment(self) -> None:
-        """Write the environment to the journal where it differs from what was written last; in a thread, as git is asked."""
+        """Write the environment to the journal where it differs from what was written last; in the background, as git is asked."""
         from . import environment
 
-        try:
-            with self._environment_lock:
-                with self.files.quiet():
-                    git = environment.git_state(self.settings.project, self.redactor)
-                described = {
-                    **environment.describe(),
-                    "git": git,
-                    "modules": list(self._known_modules.values()),
-                    "sys_path": [folder for folder in sys.path if folder],
-                }
-                digest = self.objects.put(json.dumps(described, sort_keys=True, default=str).encode())
-                if digest != self._environment:
-                    self._environment = digest
-                    self.journal.append({"kind": "session", "environment": digest})
-        except Exception as error:
-            self.trouble(error)
+        with self.files.quiet():
+            git = environment.git_state(self.settings.project, self.redactor)
+        described = {
+            **environment.describe(),
+            "git": git,
+            "modules": list(self._known_modules.values()),
+            "sys_path": [folder for folder in sys.path if folder],
+        }
+        digest = self.objects.put(json.dumps(described, sort_keys=True, default=str).encode())
+        if digest != self._environment:
+            self._environment = digest
+            self.journal.append({"kind": "session", "environment": digest})
 
     @cached_property
     def _local_modules(self) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,32 @@ import jupyter_mlops as mlops
 from tests.delivered import artifact, settled, with_database
 
 NAMES = 2000
-PIECES = ("a", "B", "0", "_", "-", ".", " ", ":", "/", "//", "..", "./", "?", "!", "=", "é", "e\u0301", "ß", "漢字", "🦊", "👩‍🔬", "\u202e", "\ufeff", "\n", "\t",
+PIECES = ("a", "B", "0", "_", "-", ".", " ", ":", "/", "//", "..", "./", "?", "!", "=", "é", "e\u0301", "ß", "漢字", "🦊",
+          "👩‍🔬", "\u202e", "\ufeff", "\n", "\t",
           "\0", "\x7f", "\ud800", "'", '"', "`", "%s", "\\", "<b>", "{x}", "null", "x" * 249, "y" * 300)  # fmt: skip
-NUMBERS = (0, -0.0, 1, -1, 0.1, 1e-320, 1e308, 1.7976931348623157e308, math.nan, math.inf, -math.inf, 2**53 + 1, 2**70 + 1, -(10**400))
-TEXTS = ("", " ", "plain", "é🦊漢字", "\0middle", "line\nline", "\ud800 alone", "z" * 6000, "ž" * 9000, "NaN", "None", "'", '{"json": [1, 2]}')
+NUMBERS = (0, -0.0, 1, -1, 0.1, 1e-320, 1.7976931348623157e308, math.nan, math.inf, -math.inf, 2**53 + 1, 2**70 + 1, -(10**400))
+TEXTS = (
+    "",
+    " ",
+    "plain",
+    "é🦊漢字",
+    "\0middle",
+    "line\nline",
+    "\ud800 alone",
+    "z" * 6000,
+    "ž" * 9000,
+    "NaN",
+    "None",
+    "'",
+    '{"json": [1, 2]}',
+)
 OTHERS = (True, False, None, [1, 2.5, "three"], {"deep": {"er": [None, math.inf]}}, list(range(3000)))
 
 
 def generated(seed: int, value: Callable[[random.Random], Any]) -> dict[str, Any]:
     """A third of the names, each with a value."""
     chance = random.Random(seed)
-    found: dict[str, Any] = {"": value(chance), "a?b": value(chance), "a!b": value(chance), "y" * 300 + "1": value(chance), "y" * 300 + "2": value(chance)}
+    found = {name: value(chance) for name in ("", "a?b", "a!b", "y" * 300 + "1", "y" * 300 + "2")}
     while len(found) < NAMES // 3 + 1:
         found["".join(chance.choices(PIECES, k=chance.randint(1, 6)))] = value(chance)
     return found
@@ -46,12 +62,18 @@ def readable(value: Any) -> Any:
 
 
 def differing(given: Mapping[str, Any], there: Mapping[str, Any], whole: Mapping[str, Any], plain: Callable[[Any], Any]) -> dict[str, Any]:
-    """The names whose value can be read neither from MLflow nor from the file of whole values, and those that share a key of MLflow's."""
-    keys = [whole.get(name, {}).get("key", name) for name in given]
-    lost = {name: (value, there.get(name), whole.get(name)) for name, value in given.items() if not (
-        whole[name].get("value", whole[name].get("values")) in (readable(value), [[None, readable(value)]]) and whole[name]["key"] in there
-        if name in whole else there.get(name) == plain(value))}  # fmt: skip
-    return lost | {key: "shared" for key in keys if keys.count(key) > 1}
+    """The names whose value can be read neither from MLflow nor from the file of whole values, and keys of MLflow's that names share."""
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in whole:
+            kept = whole[name]["value"] if "value" in whole[name] else whole[name]["values"][0][1]
+            right = kept == readable(value) and whole[name]["key"] in there
+        else:
+            right = name in there and there[name] == plain(value)
+        if not right:
+            found[name] = (value, there.get(name), whole.get(name))
+    keys = Counter(whole.get(name, {}).get("key", name) for name in given)
+    return found | {key: "shared" for key, count in keys.items() if count > 1}
 
 
 @pytest.fixture

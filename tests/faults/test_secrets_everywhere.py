@@ -25,7 +25,7 @@ def connect(*args, **keywords): return "connected"
 # What a user writes: § is the secret, ¤ the secret backwards (it is computed), ¢ the secret in a header's base64.
 FORMS: dict[str, str] = {
     "code": 'password = "§"\nconnect("host", password)',
-    "parameter": 'db_password = "§"\nconnect(db_password)\nclf = LogisticRegression(C=0.5).fit(X, y)\nmlops.log({"api_key": "§", "rows": 10})',
+    "parameter": 'db_password = "§"\nclf = LogisticRegression(C=0.5).fit(X, y)\nmlops.log({"api_key": "§", "rows": 10})',
     "read by a fit": 'API_TOKEN = "§"\nmodel = LogisticRegression(C=len(API_TOKEN) / 7).fit(X, y)\nacc = model.score(X, y)',
     "dict": 'config = {"user": "bob", "db": {"password": "§"}}\nconfig',
     "url": 'dsn = "postgresql://bob:§@db.example.org:5432/x"\nprint(dsn)',
@@ -49,7 +49,8 @@ FORMS: dict[str, str] = {
     "computed": 'password = "".join(reversed("¤"))\nprint(password)',
     "in a long output": 'login_secret = "".join(reversed("¤"))\nprint("x" * 50_000, login_secret)',
     "computed and raised": 'api_secret = "".join(reversed("¤"))\nraise ValueError(api_secret)',
-    "computed for a fit": 'vault_token = "".join(reversed("¤"))\nremote = LogisticRegression(C=2.0).fit(X, y)\nmlops.log({"via": vault_token})',
+    "computed for a fit": 'vault_token = "".join(reversed("¤"))\nclf = LogisticRegression(C=2.0).fit(X, y)\n'
+    'mlops.log({"via": vault_token})',
     "keyword": 'connect(host="h", token="§")',
     "default": 'def login(user, password="§"):\n    return password\nlogin("bob")',
     "in a model": "class Remote(ClassifierMixin, BaseEstimator):\n"

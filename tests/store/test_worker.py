@@ -123,7 +123,7 @@ def test_a_worker_ends_when_nothing_lives_and_nothing_waits(
         def __init__(self) -> None:
             self.alive, self.waiting = alive, waiting
 
-    worker = Worker(settings)
+    worker = Worker(settings, lambda: True)
     worker._requests = requests
     courier: Any = Courier()
     assert worker._idle(courier, quiet) is ends

@@ -112,7 +112,9 @@ def test_nested_runs_keep_their_parent(study: Study) -> None:
 
 
 def test_a_run_without_a_fit_stays_as_it_is(study: Study) -> None:
-    [run] = study.made_by("with mlflow.start_run():\n    total = X.sum()\n    mlflow.log_metric('m', 1.5)\n    mlflow.log_text('kept', 'note.txt')")
+    [run] = study.made_by(
+        "with mlflow.start_run():\n    mlflow.log_metric('m', 1.5)\n    mlflow.log_text('kept', 'note.txt')\ntotal = X.sum()"
+    )
     assert (run.data.params, run.data.metrics, run.info.status) == ({}, {"m": 1.5}, "FINISHED")
     assert [item.path for item in store(study.project).list_artifacts(run.info.run_id)] == ["note.txt"]
 

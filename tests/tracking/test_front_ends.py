@@ -1,7 +1,8 @@
-"""The same notebook through papermill, nbclient and plain IPython: what it shows is what it shows untracked, and nothing is lost at its end."""
+"""The same notebook through papermill, nbclient and plain IPython: it shows what it shows untracked, and nothing is lost at its end."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import papermill
 import pytest
 
 from jupyter_mlops.tracking.outputs import METADATA_KEY
-from tests.delivered import settled, with_database
+from tests.delivered import artifact, settled, with_database
 
 # What was shown, and for each of our own lines whether it looks like one.
 Shown = tuple[list[Any], list[bool]]
@@ -77,3 +78,6 @@ def test_a_notebook_shows_the_same_and_its_runs_are_all_there(project: Path, run
     assert (first.data.params, last.data.params) == ({"C": "0.5"}, {"C": "2.0"})
     assert ("acc" in first.data.metrics, "final" in last.data.metrics) == (True, True)
     assert [len(item.outputs.model_outputs) for item in (first, last)] == [1, 1]
+    outputs = json.loads(artifact(project, last, "mlops/history.ipynb"))["cells"][-1]["outputs"]
+    results = [item["data"]["text/plain"] for item in outputs if item["output_type"] == "execute_result"]
+    assert results == [str(last.data.metrics["final"])]
