@@ -25,6 +25,13 @@ _COMMON = words(
     admin administrator anonymous changeme default demo example guest hello local localhost mysql password postgres public
     root secret string test token user username value
     """
+) | words(
+    # What the records themselves are made of: replaced there, they could not be read any more.
+    """
+    artifacts cells class data digest display error example failed finished flavor html image inputs killed kind metrics model models
+    notebook outputs params parent plain python result running session skipped source started status stderr stdout stream tables
+    tags text transport values
+    """
 )
 _SHORTEST = 5
 # Found in lower-cased text: a word that secret names have, and what stands between a name and its value.

@@ -15,7 +15,9 @@ FRAME = "import numpy as np\nimport pandas as pd\nframe = pd.DataFrame(np.random
 FILES = "from pathlib import Path\nfor number in range(100):\n    Path(f'{number}.txt').write_text('text')"
 LOOPS = {
     "3 million iterations": "total = 0\nfor number in range(3_000_000):\n    total += number * number",
-    "copy.deepcopy in a loop": "import copy\ndeep = {'a': [1, 2, {'b': (3, 4)}], 'c': 'text'}\nfor number in range(40_000):\n    kept = copy.deepcopy(deep)",
+    "copy.deepcopy in a loop": (
+        "import copy\ndeep = {'a': [1, 2, {'b': (3, 4)}], 'c': 'text'}\nfor number in range(40_000):\n    kept = copy.deepcopy(deep)"
+    ),
     "10,000 file opens": "for number in range(10_000):\n    with open(f'{number % 100}.txt') as file:\n        file.read()",
 }
 

@@ -99,8 +99,10 @@ def _restored(ours: Kernel) -> Iterator[Row]:
     for source in (SETUP + FIT, CHANGE):
         exec(source, names)
         expected.append((names["X"].copy(), names["y"].copy(), names["model"].predict_proba(names["X"])))
-    right = sum(_is_restored(ours.folder, item, *wanted) for item, wanted in zip(_runs(ours.folder)[1][-2:], expected, strict=True))
-    yield row("runs that give back their own model and arrays", right, 2, ">= 1", "two fits of one object, its arrays changed in place between")
+    last_two = _runs(ours.folder)[1][-2:]
+    right = sum(_is_restored(ours.folder, item, *wanted) for item, wanted in zip(last_two, expected, strict=True))
+    note = "two fits of one object, its arrays changed in place between"
+    yield row("runs that give back their own model and arrays", right, 2, ">= 1", note)
 
 
 def _is_restored(folder: Path, item: Run, features: Any, target: Any, predicted: Any) -> bool:

@@ -24,7 +24,8 @@ def measure(folder: Path, names: list[str]) -> list[Row]:
     rows = list(_each(folder, chosen))
     if not rows:
         raise FileNotFoundError(f"There are no notebooks NAME/NAME.ipynb in {folder}: give another folder.")
-    return [*rows, row(f"all {len(rows)} notebooks, s", sum(item.ours for item in rows), sum(item.peer for item in rows), "<= 1.05", "untracked")]
+    tracked, untracked = sum(item.ours for item in rows), sum(item.peer for item in rows)
+    return [*rows, row(f"all {len(rows)} notebooks, s", tracked, untracked, "<= 1.05", "untracked")]
 
 
 def _each(folder: Path, names: list[str]) -> Iterator[Row]:
@@ -33,7 +34,8 @@ def _each(folder: Path, names: list[str]) -> Iterator[Row]:
         for number in range(PAIRS):
             for first in times if number % 2 == 0 else reversed(times):
                 times[first].append(_executed(folder / name, first))
-        yield row(f"notebook {name}, s", median(times[TRACK]), median(times["pass"]), "printed", f"untracked; median of {PAIRS} interleaved pairs")
+        note = f"untracked; median of {PAIRS} interleaved pairs"
+        yield row(f"notebook {name}, s", median(times[TRACK]), median(times["pass"]), "printed", note)
 
 
 def _executed(source: Path, first_cell: str) -> float:

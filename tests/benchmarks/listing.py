@@ -60,7 +60,8 @@ def _commands(folder: Path, uri: str) -> Iterator[Row]:
     )
     end_workers(folder)
     cold = seconds(lambda: process(command("mlops"), "runs", "--limit", "50"), rounds=1)[0]
-    yield row(f"mlops runs --limit 50 of {RUNS}, worker at work, s", warm, searched, "printed", "a Python program with mlflow.search_runs(max_results=50)")
+    note = "a Python program with mlflow.search_runs(max_results=50)"
+    yield row(f"mlops runs --limit 50 of {RUNS}, worker at work, s", warm, searched, "printed", note)
     yield row("the same, which starts the worker, s", cold, searched, "printed", "the same")
 
 
@@ -68,12 +69,14 @@ def _fill(folder: Path, uri: str) -> None:
     """Runs with 5 parameters, 4 metrics and 2 tags each, put into MLflow's own tables at once."""
     experiment = int(MlflowClient(uri).create_experiment("study", artifact_location=str(folder / "artifacts")))
     begun = int(time.time() * 1000) - RUNS * 1000
-    tables: dict[Any, list[dict[str, Any]]] = {kind: [] for kind in (models.SqlRun, models.SqlParam, models.SqlMetric, models.SqlLatestMetric, models.SqlTag)}
+    kinds = (models.SqlRun, models.SqlParam, models.SqlMetric, models.SqlLatestMetric, models.SqlTag)
+    tables: dict[Any, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     for number in range(RUNS):
         run, start = uuid.uuid4().hex, begun + number * 1000
         tables[models.SqlRun].append(_run(run, experiment, start, folder))
         tables[models.SqlParam] += [{"run_uuid": run, "key": f"param_{item}", "value": str(number % (item + 2))} for item in range(5)]
-        values = [{"run_uuid": run, "key": f"metric_{item}", "value": number / RUNS, "timestamp": start, "step": 0, "is_nan": False} for item in range(4)]
+        point = {"run_uuid": run, "value": number / RUNS, "timestamp": start, "step": 0, "is_nan": False}
+        values = [{**point, "key": f"metric_{item}"} for item in range(4)]
         tables[models.SqlMetric] += values
         tables[models.SqlLatestMetric] += values
         tables[models.SqlTag] += [{"run_uuid": run, "key": key, "value": "text"} for key in ("mlflow.user", "stage")]
