@@ -52,6 +52,22 @@ def recent(home: Path, experiment: str | None = None, limit: int = 200) -> list[
     return [json.loads(record) | {"class": name} for record, name in rows]
 
 
+def trouble(home: Path) -> str:
+    """Why runs wait for MLflow, as the worker told last; "" while nothing keeps them."""
+    try:
+        return (home / "trouble.txt").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def tell_trouble(home: Path, why: str) -> None:
+    """Say why runs wait, for kernels that look; "" when they wait no more."""
+    if why:
+        (home / "trouble.txt").write_text(why, encoding="utf-8")
+    else:
+        (home / "trouble.txt").unlink(missing_ok=True)
+
+
 class Ledger:
     """The writing side. Safe to use from several threads of the worker; every call is one transaction."""
 

@@ -42,7 +42,11 @@ _NUMPY_FUNCTIONS = (
     "nanmean", "nanmedian", "nanmin", "nanstd", "nansum", "percentile", "prod", "quantile", "ravel", "reshape", "round", "squeeze",
     "std", "sum", "transpose", "var", "vstack", "where",
 )  # fmt: skip
-_COMPUTING_FUNCTIONS = {f"numpy.{name}" for name in _NUMPY_FUNCTIONS}
+_COMPUTING_FUNCTIONS = {
+    *(f"numpy.{name}" for name in _NUMPY_FUNCTIONS),
+    # The preprocessor of HistGradientBoosting holds it wherever there are categorical columns.
+    "sklearn.utils.validation.check_array",
+}
 
 # Whoever can name these in a file can do anything; no setting allows them.
 _NEVER_MODULES = frozenset({

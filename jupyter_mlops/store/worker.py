@@ -24,6 +24,7 @@ from . import locks
 from .channel import Channel
 from .client import stamp
 from .journal import make_private
+from .state import tell_trouble, trouble
 
 if TYPE_CHECKING:
     from .courier import Courier
@@ -121,11 +122,16 @@ class Worker:
 
     def _follow(self, courier: Courier) -> None:
         quiet_since = time.monotonic()
+        told = trouble(self._settings.home)
         # A store that the user deleted may already have a new worker, which alone may open MLflow's database.
         while not self._stopping and self._elected():
             if courier.read():
                 quiet_since = time.monotonic()
             courier.deliver()
+            why = courier.troubles[-1] if courier.troubles else ""
+            if why != told:
+                tell_trouble(self._settings.home, why)
+                told = why
             now = time.monotonic()
             quiet = now - max(quiet_since, self._last_request)
             if self._idle(courier, quiet):

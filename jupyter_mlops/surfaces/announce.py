@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING
 
 from ..config import Settings
@@ -24,6 +25,7 @@ class Announcer:
         self._shell = shell
         self._settings = settings
         self._mine: dict[str, Run] = {}
+        self._warned = False
 
     def __call__(self, runs: Sequence[Run]) -> None:
         """Show a line for each run that is nobody's child, at most three."""
@@ -32,12 +34,23 @@ class Announcer:
             self._mine[run.own_id] = run
         shown = [run for run in runs if run.parent is None][-MOST_LINES:]
         for run in shown:
-            text, html = line(run, self._earlier(run))
-            if self._has_pages():
-                # The mark tells the line from the user's own outputs, for the record of the cell and for whoever compares notebooks.
-                self._shell.display_pub.publish({"text/plain": text, "text/html": html}, metadata={METADATA_KEY: {"run": run.id}})
-            else:
-                print(text)
+            self._show(*line(run, self._earlier(run)), run.id)
+        self._warn()
+
+    def _warn(self) -> None:
+        """Say once that runs wait, and again only after they were delivered in between."""
+        why = state.trouble(self._settings.home)
+        if why and not self._warned:
+            text = f"MLflow does not take the runs yet ({why}); they are safe here and follow by themselves. %mlops doctor says more."
+            self._show(text, f"<div style='opacity:.8'>{escape(text)}</div>", "")
+        self._warned = bool(why)
+
+    def _show(self, text: str, html: str, run: str) -> None:
+        if self._has_pages():
+            # The mark tells the line from the user's own outputs, for the record of the cell and for whoever compares notebooks.
+            self._shell.display_pub.publish({"text/plain": text, "text/html": html}, metadata={METADATA_KEY: {"run": run}})
+        else:
+            print(text)
 
     def _earlier(self, run: Run) -> list[Run]:
         """The experiment's runs that began before this one, newest first."""
