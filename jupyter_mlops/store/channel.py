@@ -19,6 +19,7 @@ from typing import Any
 
 from ..errors import MlopsError
 from ..records import to_json
+from .client import STALE_CARD
 
 _LONGEST_PATH = 100
 _LONGEST_REQUEST = 10 * 2**20
@@ -82,7 +83,8 @@ class Channel:
 
     def _respond(self, request: Mapping[str, Any]) -> dict[str, Any]:
         if not hmac.compare_digest(str(request.get("token", "")), self.token):
-            return {"error": "StoreError", "message": "This worker belongs to another user."}
+            # Most likely the card is that of the worker before this one: who asks looks again.
+            return {"error": STALE_CARD, "message": "the worker that it asked has a successor"}
         try:
             return {"value": to_json(self._answer(str(request["verb"]), request.get("arguments") or {}))}
         except MlopsError as error:

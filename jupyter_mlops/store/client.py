@@ -23,6 +23,7 @@ from .journal import make_private
 _POLL_SECONDS = 0.02
 _SPAWN_SECONDS = 5.0
 _started: list[subprocess.Popen[bytes]] = []
+STALE_CARD = "StaleCard"
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -78,6 +79,8 @@ def _request(card: Mapping[str, Any], verb: str, arguments: Mapping[str, Any], t
     if not line:
         raise ConnectionResetError("it ended before it answered")
     answer = json.loads(line)
+    if answer.get("error") == STALE_CARD:
+        raise ConnectionRefusedError(answer["message"])
     if "error" in answer:
         raise _error(answer["error"], answer["message"])
     return answer["value"]
