@@ -14,6 +14,12 @@ FITTING_METHODS = words(
 )
 _FITTING_FUNCTIONS = words("cross_val_predict cross_val_score cross_validate learning_curve permutation_test_score validation_curve")
 _BOOSTERS = frozenset({"cb", "catboost", "lgb", "lgbm", "lightgbm", "xgb", "xgboost"})
+# Functions that give another form of a function that they are handed, and those that only look at it.
+_WRAPPING = words("cache delayed jit lru_cache njit partial remote update_wrapper vectorize wraps")
+_LOOKING = words(
+    "callable dir display dump dumps getattr getsource getsourcelines hasattr help id isinstance issubclass len print register repr "
+    "setattr signature str type vars"
+)
 
 _CONTEXTS = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -87,8 +93,24 @@ def _fits(call: ast.Call, known: frozenset[str], known_methods: frozenset[str]) 
             return True
         if last == "train" and "trainer" in root.lower():
             return True
-    handed = [*call.args, *(item.value for item in call.keywords)]
-    return any(isinstance(item, ast.Name) and item.id in known for item in handed)
+    if last in _WRAPPING or last in _LOOKING:
+        return False
+    return any(_is_function_that_fits(item, known) for item in (*call.args, *(item.value for item in call.keywords)))
+
+
+def _is_function_that_fits(node: ast.expr, known: frozenset[str]) -> bool:
+    """Whether a call is handed a function that fits: itself, wrapped (`partial(train, X)`), or one call of it after another
+    (`delayed(train)(depth) for depth in depths`)."""
+    match node:
+        case ast.Name(id=name):
+            return name in known
+        case ast.Call(func=function, args=[first, *_]) if dotted(function).rpartition(".")[2] in _WRAPPING:
+            return _is_function_that_fits(first, known)
+        case ast.Call(func=ast.Call() as wrapped):
+            return _is_function_that_fits(wrapped, known)
+        case ast.GeneratorExp(elt=item) | ast.ListComp(elt=item):
+            return _is_function_that_fits(item, known)
+    return False
 
 
 def fitting_definitions(nodes: Iterable[ast.stmt], known_fitting: frozenset[str]) -> frozenset[str]:

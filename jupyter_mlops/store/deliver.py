@@ -316,7 +316,7 @@ class Delivery:
         changed = {
             key: text
             for key, text in wanted.items()
-            if there.get(key) != (None if text is None else _mark(text)) and self._mine(target, "tags", key)
+            if (key not in there or there[key] != (None if text is None else _mark(text))) and self._mine(target, "tags", key)
         }
         for key in [key for key, text in changed.items() if text is None]:
             try:

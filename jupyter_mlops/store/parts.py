@@ -62,7 +62,13 @@ def keys(part: Mapping[str, Any]) -> Iterator[str]:
 def _in_order(pool: ThreadPoolExecutor, column: Column, batch: Batch, ahead: int) -> Iterator[_Chunk]:
     waiting: deque[Future[list[_Chunk]]] = deque()
     for group in _groups(column):
-        waiting.append(pool.submit(_prepare, column, group, batch))
+        try:
+            waiting.append(pool.submit(_prepare, column, group, batch))
+        except RuntimeError:
+            # The interpreter is ending and its threads take no more work: what is being frozen is frozen all the same.
+            done: Future[list[_Chunk]] = Future()
+            done.set_result(_prepare(column, group, batch))
+            waiting.append(done)
         if len(waiting) > ahead:
             yield from waiting.popleft().result()
     while waiting:

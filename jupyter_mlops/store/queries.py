@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,7 +65,7 @@ class Queries:
         except Unreachable:
             return self._without_mlflow(pending, where, ordering, limit, offset, experiment)
         except Refused as refusal:
-            raise UsageError(f"MLflow does not understand the filter or order: {refusal}") from None
+            raise _not_understood(refusal) from None
         chosen = self._choose(candidates, translate(where, lambda name: any(name in run.metrics for run in found.values())), ordering)
         return self._exact([found[item.info.run_id] for item in chosen[offset : offset + limit]])
 
@@ -149,7 +149,7 @@ class Queries:
         try:
             return list(SearchUtils.sort(SearchUtils.filter(candidates, where), ordering))  # type: ignore[no-untyped-call]  # MLflow leaves these untyped
         except MlflowException as error:
-            raise UsageError(f"MLflow does not understand the filter or order: {error}") from None
+            raise _not_understood(error) from None
 
     def _without_mlflow(
         self, pending: list[Run], where: str, ordering: list[str], limit: int, offset: int, experiment: str | None
@@ -225,6 +225,11 @@ class Queries:
         return self._exact(found)
 
 
+def _not_understood(error: Exception) -> UsageError:
+    told = str(error).rstrip(" .")
+    return UsageError(f'This filter or order is not understood ({told}): write, for example, --where "auc > 0.8 and C = 0.1" --sort -auc.')
+
+
 def _exists(uri: str) -> bool:
     from pathlib import Path
 
@@ -271,7 +276,7 @@ def _from_entity(entity: entities.Run, experiment: str) -> Run:
         metrics={key: limits.number(value) for key, value in entity.data.metrics.items()},
         inputs=tuple(_input(item) for item in (entity.inputs.dataset_inputs if entity.inputs else ())),
         model=_json(tags.get("mlops.model"), None),
-        notebook=tags.get("mlflow.source.name", "") if tags.get("mlflow.source.type") == "NOTEBOOK" else "",
+        notebook=_notebook(tags),
         cell=tags.get("mlops.cell", ""),
         replay=tags.get("mlops.replay"),
         parent=tags.get("mlflow.parentRunId"),
@@ -284,6 +289,12 @@ def _from_entity(entity: entities.Run, experiment: str) -> Run:
         own_id=tags.get(OWN_ID, ""),
         origin="jupyter_mlops" if OWN_ID in tags else "mlflow",
     )
+
+
+def _notebook(tags: Mapping[str, str]) -> str:
+    """The notebook of a run; for one of ours whose front end did not tell it, MLflow's source is the project's name, which is none."""
+    name = tags.get("mlflow.source.name", "") if tags.get("mlflow.source.type") == "NOTEBOOK" else ""
+    return name if OWN_ID not in tags or name.endswith((".ipynb", ".py", ".md")) else ""
 
 
 def _entity(run: Run) -> entities.Run:

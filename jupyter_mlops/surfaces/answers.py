@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Runs(tuple[Run, ...]):
     """Runs, newest first (or as sorted). A tuple that shows itself as a table; `.to_frame()` gives a pandas frame."""
 
-    __slots__ = ()
+    sought: str = ""
+    """The filter, or the experiment, that the runs were asked for with."""
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each run; parameters and metrics as columns `params.NAME` and `metrics.NAME`."""

@@ -27,12 +27,14 @@ class Cell:
 class Table:
     """Rows under headings; every row has as many cells as there are columns.
 
-    Where a terminal is too narrow, columns after the first `needed` are left out from the right (0: all are needed, and wrap).
+    Where a terminal is too narrow, columns after the first `needed` are left out from the right (0: all are needed, and wrap);
+    before that, the texts of the `elastic` column are shortened in the middle.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     needed: int = 0
+    elastic: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

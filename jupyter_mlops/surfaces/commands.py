@@ -152,7 +152,9 @@ def runs(
     if limit < 1:
         raise UsageError(f"--limit {limit} lists nothing: give 1 or more.")
     answer = client.ask(config.load(), "runs", where=where, sort=sort, limit=limit, offset=0, experiment=experiment)
-    return Runs(Run.from_json(item) for item in answer)
+    found = Runs(Run.from_json(item) for item in answer)
+    found.sought = " in ".join(part for part in (where, f"experiment {experiment}" if experiment else "") if part)
+    return found
 
 
 def show(run: str | None = None, /) -> Story:

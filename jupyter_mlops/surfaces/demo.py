@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import chdir
@@ -17,6 +18,8 @@ from .answers import Demo
 NOTEBOOK = "flights.ipynb"
 FOLDER = "mlops-demo"
 DELIVERY_SECONDS = 120
+TOLD = "JPY_SESSION_NAME"
+"""Where JupyterLab tells a kernel which notebook it runs; papermill does not."""
 
 
 def play(here: Path) -> Demo:
@@ -50,10 +53,19 @@ def execute(folder: Path) -> Path:
     from papermill.exceptions import PapermillExecutionError
 
     output = folder / NOTEBOOK
+    before = os.environ.get(TOLD)
+    os.environ[TOLD] = str(output)
     try:
-        papermill.execute_notebook(str(source()), str(output), cwd=str(folder), kernel_name="python3", progress_bar=sys.stderr.isatty())
+        papermill.execute_notebook(
+            str(source()), str(output), cwd=str(folder), kernel_name="python3", progress_bar=sys.stderr.isatty(),
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        )  # fmt: skip
     except PapermillExecutionError as error:
         raise DemoFailed(str(output), f"{error.ename}: {error.evalue}") from None
+    finally:
+        os.environ.pop(TOLD)
+        if before is not None:
+            os.environ[TOLD] = before
     return output
 
 

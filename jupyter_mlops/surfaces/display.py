@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
 ANSWERS = (Change, Collected, Comparison, Demo, Diff, Node, Page, Prepared, Report, Runs, Snapshot, Story, Tracking)
 """The types that a notebook shows as tables. A single Run is shown through its Story."""
+
+
+LEAST_ELASTIC = 20
+"""Characters that a shortened name still has."""
+MOST_HIDDEN = 4
+"""Columns without room that are named; of the others only the number is told."""
 
 
 def register(shell: InteractiveShell) -> None:
@@ -111,13 +118,31 @@ def _fitted(block: Block, width: int) -> Blocks:
     if not isinstance(block, Table) or not block.needed:
         return [block]
     widths = [max(len(column), *(len(row[index].text) for row in block.rows)) + 3 for index, column in enumerate(block.columns)]
+    place = block.elastic
+    if place is not None and sum(widths) > width and widths[place] > LEAST_ELASTIC + 3:
+        widths[place] = max(LEAST_ELASTIC + 3, widths[place] - (sum(widths) - width))
+        rows = (
+            (*row[:place], replace(row[place], text=_elided(row[place].text, widths[place] - 3)), *row[place + 1 :]) for row in block.rows
+        )
+        block = replace(block, rows=tuple(rows))
     shown = len(widths)
     while shown > block.needed and sum(widths[:shown]) > width:
         shown -= 1
     if shown == len(widths):
         return [block]
     table = Table(block.columns[:shown], tuple(row[:shown] for row in block.rows))
-    return [table, Text(f"no room here for {', '.join(block.columns[shown:])}: a wider window, --csv or --json shows all", "faint")]
+    hidden = list(block.columns[shown:])
+    if len(hidden) > MOST_HIDDEN:
+        hidden[MOST_HIDDEN - 1 :] = [f"{len(hidden) - MOST_HIDDEN + 1} more columns"]
+    return [table, Text(f"no room here for {', '.join(hidden)}: a wider window, --csv or --json shows all", "faint")]
+
+
+def _elided(text: str, most: int) -> str:
+    """A text without its middle; names of runs differ at their ends."""
+    if len(text) <= most:
+        return text
+    end = most // 2
+    return f"{text[: most - end - 1]}…{text[-end:]}"
 
 
 def _rich_tree(tree: Tree) -> RichTree:

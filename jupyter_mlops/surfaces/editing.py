@@ -6,6 +6,7 @@ import numbers
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,8 @@ def snapshot(data: Any, name: str) -> Snapshot:
     if isinstance(data, (str, Path)):
         data = _existing(data)
     with writing() as session:
-        return session.snapshot(data, name)
+        taken = session.snapshot(data, name)
+    return replace(taken, name=name) if name else taken
 
 
 def frozen(data: Any, objects: ObjectStore) -> str:

@@ -92,6 +92,8 @@ def _params(run: Run, others: Sequence[Run]) -> list[_Part]:
     if not others:
         return []
     before = others[0].params
+    if not run.params and not run.model and others[0].model:
+        return []  # a run made by hand: what it does not have was not changed
     models = [str((side.model or {}).get("class") or "") for side in (others[0], run)]
     if models[0] != models[1] and all(models):
         # Another model has other parameters: which ones came and went says nothing.

@@ -53,6 +53,8 @@ def _(path: Path) -> Blocks:
 @view.register
 def _(runs: Runs) -> Blocks:
     if not runs:
+        if runs.sought:
+            return [Text(f"No run matches {runs.sought}: `mlops runs` lists all.", "faint")]
         return [Text("No runs here. Fit a model in a notebook after `%load_ext jupyter_mlops`, or try `mlops demo`.", "faint")]
     metrics, params = _common((run.metrics for run in runs), METRIC_COLUMNS), _common(_varying(runs), PARAM_COLUMNS)
     columns = ("run", "name", "status", "started", *metrics, *params, "time", "model")
@@ -69,7 +71,7 @@ def _(runs: Runs) -> Blocks:
         )
         for run in runs
     )
-    return [Table(columns, rows, needed=4)]
+    return [Table(columns, rows, needed=4, elastic=1)]
 
 
 @view.register
@@ -107,16 +109,16 @@ def _(story: Story) -> Blocks:
 @view.register
 def _(comparison: Comparison) -> Blocks:
     runs = comparison.runs
-    heads = tuple(f"{run.name} {run.id[:8]}" for run in runs)
-    rows = [
-        *((Cell("metric", "faint"), Cell(name), *_marked(name, values)) for name, values in comparison.metrics.items()),
-        *((Cell("parameter", "faint"), Cell(name), *map(_value, values)) for name, values in comparison.params.items()),
-        *(
-            (Cell("data", "faint"), Cell(name), *(Cell((digest or "")[:12]) for digest in values))
-            for name, values in comparison.inputs.items()
-        ),
-    ]
-    blocks: list[Block] = [Table(("", "differs", *heads), tuple(rows))] if rows else [Text("Parameters, metrics and data are the same.")]
+    heads = tuple(run.id[:8] for run in runs)
+    kinds = {
+        "metric": [(Cell(name), *_marked(name, values)) for name, values in comparison.metrics.items()],
+        "parameter": [(Cell(name), *map(_value, values)) for name, values in comparison.params.items()],
+        "data": [(Cell(name), *(Cell((digest or "")[:12]) for digest in values)) for name, values in comparison.inputs.items()],
+    }
+    rows = [(Cell("" if place else kind, "faint"), *cells) for kind, found in kinds.items() for place, cells in enumerate(found)]
+    rows.insert(0, (Cell("run", "faint"), Cell(""), *(Cell(run.name) for run in runs)))
+    differ = any(kinds.values())
+    blocks: list[Block] = [Table(("", "differs", *heads), tuple(rows))] if differ else [Text("Parameters, metrics and data are the same.")]
     same = ", ".join(f"{count} {_plural(kind, count)}" for kind, count in comparison.same.items() if count)
     if same:
         blocks.append(Text(f"the same: {same}", "faint"))
@@ -158,16 +160,20 @@ def _(diff: Diff) -> Blocks:
     return blocks
 
 
+_DEEDS = {"logged": "Logged to run", "noted": "Noted on run"}
+
+
 @view.register
 def _(change: Change) -> Blocks:
-    values = ", ".join(f"{name} = {_brief(value)}" for name, value in change.values.items())
-    return [Text(f"{change.did.capitalize()} run {change.name} ({change.run[:8]})" + (f": {values}" if values else "."))]
+    values = ", ".join(f"{name} {'removed' if value is None else f'= {_brief(value)}'}" for name, value in change.values.items())
+    did = _DEEDS.get(change.did, f"{change.did.capitalize()} run")
+    return [Text(f"{did} {change.name} ({change.run[:8]})" + (f": {values}" if values else "."))]
 
 
 @view.register
 def _(tracking: Tracking) -> Blocks:
     details = {name.replace("_", " "): value for name, value in tracking.details.items() if value not in (None, "", [], {})}
-    rows = tuple((Cell(name, "faint"), Cell(_brief(value))) for name, value in details.items())
+    rows = tuple((Cell(_DETAILS.get(name, name), "faint"), Cell(_detail(name, value))) for name, value in details.items())
     return [_STATES[tracking.state], *([Table(("", ""), rows)] if rows else [])]
 
 
@@ -205,13 +211,15 @@ def _(page: Page) -> Blocks:
 @view.register
 def _(demo: Demo) -> Blocks:
     best = demo.comparison.runs[-1]
+    folder = short(str(Path(demo.notebook).parent))
     return [
         Text(f"The notebook ran in {demo.seconds:.0f} s; its first cell, %load_ext jupyter_mlops, is all that tracking took."),
         Text("mlops runs", "title"), *view(Runs(demo.runs)),
         Text(f"mlops compare {' '.join(run.id[:8] for run in demo.comparison.runs)}", "title"), *view(demo.comparison),
         Text(f"mlops lineage {best.id[:8]}", "title"), *view(demo.lineage),
         Text("What to do next", "title"),
-        Text(f"jupyter lab {short(demo.notebook)}   change a value and run its cell: the line under it compares the new run with the last"),
+        *([Text(f"cd {folder}   everything below is done in this folder")] if folder != "." else []),
+        Text(f"jupyter lab {Path(demo.notebook).name}   change a value, run its cell: the line under it compares the new run with others"),
         Text("mlops ui   see the same runs in MLflow"),
         Text(f"mlops show {best.id[:8]}   the whole story of the best run"),
         Text("%load_ext jupyter_mlops   at the top of a notebook of your own"),
@@ -225,27 +233,33 @@ def _event(event: CellEvent) -> Blocks:
         _span(event.seconds),
         *([] if event.status in ("success", "ok") else [event.status]),
     ]
-    names = ", ".join(event.reads), ", ".join((*event.writes, *event.mutates))
-    flow = " → ".join(part or "…" for part in names) if any(names) else ""
+    flows = {"reads": sorted(set(event.reads)), "writes": sorted({*event.writes, *event.mutates})}
+    flow = " · ".join(f"{verb} {', '.join(names)}" for verb, names in flows.items() if names)
     return [Text(" · ".join(facts), "faint"), Code(event.source.rstrip()), *([Text(flow, "faint")] if flow else [])]
 
 
 def _inputs(inputs: Iterable[Input]) -> Table:
     return Table(
-        ("data", "kind", "rows", "columns", "size", "digest", ""),
+        ("data", "kind", "rows x columns", "size", "digest", ""),
         tuple(
             (
                 Cell(item.name),
                 Cell(item.kind, "faint"),
-                _count(item.rows),
-                _count(item.columns),
+                Cell("" if item.rows is None or item.columns is None else f"{item.rows:,} x {item.columns:,}", number=True),
                 Cell(size(item.size) if item.size else "", number=True),
-                Cell((item.digest or "not read yet")[:16]),
+                Cell((item.digest or "not read yet")[:12]),
                 Cell("kept" if item.kept else f"digest only{item.why and ': ' + item.why}", "faint"),
             )
             for item in inputs
         ),
     )
+
+
+_DETAILS = {"pid": "worker", "kept": "data kept", "waiting": "waiting for delivery", "tracking uri": "runs go to"}
+
+
+def _detail(name: str, value: Any) -> str:
+    return size(value) if name == "kept" and isinstance(value, int) else f"process {value}" if name == "pid" else _brief(value)
 
 
 def _series(name: str, points: Sequence[Sequence[float]]) -> tuple[Cell, ...]:
@@ -258,7 +272,8 @@ def _change(change: ColumnChange) -> tuple[Cell, ...]:
 
 
 def _statistics(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {_brief(value)}" for name, value in values.items() if value is not None)
+    told = {name: value for name, value in values.items() if value is not None and name != "count" and (name, value) != ("missing", 0)}
+    return ", ".join(f"{name} {_brief(value)}" for name, value in told.items())
 
 
 _LABELS = {"run": "", "data": "data ", "file": "file ", "cell": "cell ", "parameter": "", "model": "model ", "metric": ""}

@@ -6,12 +6,13 @@ Nothing here may raise into the user's cell; trouble is remembered and told by `
 
 from __future__ import annotations
 
+import json
 import resource
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +139,14 @@ class Capture:
         seq = scope.seq if scope is not None else session.seq
         self._keep_foreign_data(inputs)
         session.learn_fitting(self._statements)
-        runs = session.runs.end(status=status, error=text, shown=getattr(result, "result", None), inputs=inputs, ended=ended)
+        runs = session.runs.end(
+            status=status,
+            error=text,
+            shown=getattr(result, "result", None),
+            inputs=inputs,
+            ended=ended,
+            ran=[statement for path in touched.read for statement in self._ran(path)],
+        )
         values = self._digests(seq, writes | mutates, seconds, {item.name for items in inputs.values() for item in items})
         session.outputs.end(seq, result)
         event = CellEvent(
@@ -197,6 +205,14 @@ class Capture:
             for name in statement.writes | statement.mutates:
                 by_name[name] = tuple(dict.fromkeys((*by_name.get(name, ()), *(named or read))))
         return by_name
+
+    def _ran(self, path: Path) -> Iterator[Statement]:
+        """The statements of a program or notebook that `%run` ran."""
+        if any("%run" in statement.calls and any(path.name in text for text in statement.texts) for statement in self._statements):
+            text = path.read_text("utf-8", "replace")
+            cells = ["".join(cell["source"]) for cell in json.loads(text)["cells"]] if path.suffix == ".ipynb" else [text]
+            for cell in cells:
+                yield from analyse(cell, self._session.fitting)
 
     def _keep_foreign_data(self, inputs: dict[str, tuple[Input, ...]]) -> None:
         """Keep the frames that came from a network or a database: they cannot be read again."""

@@ -35,11 +35,11 @@ class Freezer:
     def __init__(self, objects: Callable[[], ObjectStore], on_trouble: Callable[[BaseException], None]) -> None:
         self._objects = objects
         self._background = Background("mlops-freeze", on_trouble)
-        self._cache: dict[tuple[int, bool], Input] = {}
+        self._stored_now: dict[tuple[str, str], Input] = {}
 
     def new_cell(self) -> None:
-        """Forget which objects were frozen: from now on they may have changed."""
-        self._cache.clear()
+        """Forget what was stored: from now on it may be collected."""
+        self._stored_now.clear()
 
     def keep(self, name: str, value: Any, ready: Ready, source: str = "") -> None:
         """Freeze data that a result depends on: its digest always, its bytes up to `COPIED`."""
@@ -69,10 +69,6 @@ class Freezer:
         kind = snapshots.freezable(value)
         if kind is None:
             return
-        cached = self._cache.get((id(value), bool(source)))
-        if cached is not None:
-            ready(replace(cached, name=name, source=source))
-            return
         size = _size(value)
         keep = size <= limit
 
@@ -81,9 +77,11 @@ class Freezer:
             ready(item)
 
         if size <= AT_ONCE:
-            item = self._stored(name, kind, value, source)
-            self._cache[(id(value), bool(source))] = item
-            ready(item)
+            # By content: within a cell an array can change in place, and another one can take its address.
+            key = (kind, snapshots.digest(value))
+            if key not in self._stored_now:
+                self._stored_now[key] = self._stored(name, kind, value, source)
+            ready(replace(self._stored_now[key], name=name, source=source))
         elif (copy := _lazy_copy(value)) is not None or (keep and (copy := _real_copy(value)) is not None):
             self._background.do(lambda: finish(copy))
         else:

@@ -29,8 +29,8 @@ _Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 class Site:
     """A place in a cell that reports values.
 
-    `index` is its top-level statement, `loops` are the targets of the loops around it, `keywords` the literal keywords of the calls in
-    the statement of a fit.
+    `index` is its top-level statement, `loops` are the targets of the loops around it, `gathered` tells that the innermost of these is a
+    comprehension, `keywords` the literal keywords of the calls in the statement of a fit.
     """
 
     source: str
@@ -40,8 +40,14 @@ class Site:
     writes: frozenset[str]
     loops: tuple[str, ...]
     in_fitting_loop: bool
+    gathered: bool = False
     span: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
     keywords: tuple[tuple[str, str, Any], ...] = ()
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a loop around it brings it back."""
+        return bool(self.loops) or self.in_fitting_loop
 
     def contains(self, other: Site) -> bool:
         """Whether the other place stands inside this one, as a fit does in the arguments of another."""
@@ -270,6 +276,7 @@ class Instrument(ast.NodeTransformer):
             writes=frozenset(item.id for item in names if isinstance(item.ctx, ast.Store)) | _receiver(node),
             loops=tuple(name for targets, _ in self._loops for name in sorted(targets)),
             in_fitting_loop=bool(self._loops) and self._loops[-1][1],
+            gathered=bool(self._loops) and not self._loops[-1][1],
             span=((node.lineno, node.col_offset), (node.end_lineno or node.lineno, node.end_col_offset or 0)),
             keywords=tuple(keyword_literals(item for item in ast.walk(_original(around)) if isinstance(item, ast.Call))) if fitting else (),
         )
@@ -316,6 +323,9 @@ def _receiver(node: ast.AST) -> frozenset[str]:
 
 
 def _function_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Call):
+        # An object that is made and called at once, as `Parallel(n_jobs=2)(...)`.
+        return _function_name(node.func)
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else "call"
 
 

@@ -118,11 +118,12 @@ def of_cell(scope: Scope, provenance: Provenance, shown: Any, whole: bool) -> di
         for site, numbers in fit.kept.items():
             run = fit.run if site.in_fitting_loop else _run(scope, provenance, site) or fit.run
             _add_passed(found.setdefault(run, Found()), site, numbers, provenance)
-    for site, numbers in scope.kept.items():
-        if (joined := _run(scope, provenance, site)) is not None:
-            _add_passed(found.setdefault(joined, Found()), site, numbers, provenance)
+    for known, kept in scope.kept.items():
+        for site, numbers in kept.items():
+            if (joined := known or _run(scope, provenance, site)) is not None:
+                _add_passed(found.setdefault(joined, Found()), site, numbers, provenance)
     for number, (statement, definition, source) in enumerate(_bound(scope)):
-        target = definition.run or _own_run(scope, statement)
+        target = _home(scope, definition.run) or _own_run(scope, statement)
         if values.scalar(scope.namespace.get(definition.name)) is not None and _fits_again(scope, statement):
             # The numbers of a loop over fits were kept with each fit.
             continue
@@ -143,7 +144,7 @@ def of_cell(scope: Scope, provenance: Provenance, shown: Any, whole: bool) -> di
 
 def _add_shown(found: dict[str, Found], scope: Scope, provenance: Provenance, shown: Any) -> None:
     last = scope.statements[-1]
-    run = provenance.run_of(last.reads | last.mutates) or _own_run(scope, last)
+    run = _home(scope, provenance.run_of(last.reads | last.mutates)) or _own_run(scope, last)
     if run is None or last.writes or any(fit.result is shown for fit in scope.fits):
         return
     for expression, value in _parts(last.source.rstrip().rstrip(";"), shown):
@@ -180,7 +181,13 @@ def _is_chosen(provenance: Provenance, name: str) -> bool:
 
 
 def _run(scope: Scope, provenance: Provenance, site: Site) -> str | None:
-    return provenance.run_of(site.reads) or (scope.root if scope.first_fit is not None and site.index >= scope.first_fit else scope.named)
+    own = scope.root if scope.first_fit is not None and site.index >= scope.first_fit else scope.named
+    return _home(scope, provenance.run_of(site.reads)) or own
+
+
+def _home(scope: Scope, run: str | None) -> str | None:
+    """Where the results of a run's model go: a run that the user named takes those of other cells' models too."""
+    return scope.named if scope.named is not None and run not in {fit.run for fit in scope.fits} else run
 
 
 def _own_run(scope: Scope, statement: Statement) -> str | None:

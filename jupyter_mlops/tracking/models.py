@@ -6,13 +6,14 @@ Every function answers for any object, hostile ones too, and raises nothing but 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 from .estimators import state_of
 from .examples import example
-from .frameworks import Framework, Outcomes, framework_of
+from .frameworks import Framework, Outcomes, framework_of, frameworks
 from .packing import pack
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "example",
     "example_for",
     "fit_state",
+    "held",
+    "is_class",
     "is_fitted",
     "is_preparation",
     "outcomes",
@@ -95,7 +98,10 @@ def example_for(model: object, candidates: Iterable[object]) -> Any:
 
 
 def contained(value: object) -> Iterator[tuple[str, object]]:
-    """The models inside lists, tuples, dicts and dataclasses, one or two levels deep, each with its path: `[0]`, `['svm']`, `.model`."""
+    """The models inside lists, tuples, dicts, dataclasses and objects of the notebook's own classes, one or two levels deep.
+
+    Each with its path: `[0]`, `['svm']`, `.model`.
+    """
     found = 0
     for path, item in _items(value):
         nested: Iterable[tuple[str, object]] = [("", item)] if recognise(item) else _items(item)
@@ -105,6 +111,26 @@ def contained(value: object) -> Iterator[tuple[str, object]]:
                 found += 1
                 if found == _MOST_CONTAINED:
                     return
+
+
+def held(value: object) -> list[object]:
+    """The model that a value is, or else the models that it contains."""
+    return [value] if recognise(value) is not None else [model for _, model in contained(value)]
+
+
+def is_class(name: str) -> bool:
+    """Whether a class of models that is imported or defined now has this name."""
+    bases = (getattr(sys.modules.get(module), base, None) for framework in frameworks() for module, base in framework.bases)
+    waiting: list[type] = [base for base in bases if isinstance(base, type)]
+    seen: set[type] = set()
+    while waiting and name[:1].isupper():
+        kind = waiting.pop()
+        if kind.__name__ == name:
+            return True
+        if kind not in seen:
+            seen.add(kind)
+            waiting += type.__subclasses__(kind)
+    return False
 
 
 def _framework(value: object) -> Framework | None:
@@ -153,6 +179,9 @@ def _items(value: object) -> Iterator[tuple[str, object]]:
         yield from ((f"[{index}]", item) for index, item in enumerate(value[:_MOST_CONTAINED]))  # type: ignore[index]  # a list or tuple by type
     elif isinstance(value, Mapping) and type(value).__module__ in ("builtins", "collections"):
         yield from ((f"[{key!r}]" if isinstance(key, (str, int)) else "[...]", item) for key, item in list(value.items())[:_MOST_CONTAINED])
+    elif type(value).__module__ == "__main__" and not isinstance(value, type):
+        # The notebook's own classes: trainers, experiments.
+        yield from ((f".{name}", item) for name, item in list(state_of(value).items())[:_MOST_CONTAINED])
     elif is_dataclass(value) and not isinstance(value, type) and type(value).__module__ != "builtins":
         attributes = state_of(value)
         yield from ((f".{item.name}", attributes[item.name]) for item in fields(value) if item.name in attributes)

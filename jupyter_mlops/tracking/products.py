@@ -20,7 +20,7 @@ def found_models(scope: Scope, fit: Fit) -> list[tuple[str, Any]]:
     if models.recognise(fit.result) is not None:
         candidates.append(fit.result)
     elif not candidates:
-        candidates += [model for _, model in models.contained(fit.result)]
+        candidates += models.held(fit.result) or models.held(fit.receiver)
     for model in candidates:
         if models.is_fitted(model):
             found.setdefault(id(model), (names.get(id(model), "model"), model))

@@ -6,6 +6,7 @@ for every literal, keyword and piece of data behind it, and a later result for t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from ..code.statements import Statement
 from ..records import Input
 
 MISSING: Any = object()
+_SETS_KEY = re.compile(r"""\w+\[(["'])[^"'\]]*\1\]\s*=[^=]""")
 
 
 @dataclass(slots=True, eq=False)
@@ -69,10 +71,12 @@ class Provenance:
             for inner in statement.body:
                 made += self.execute(inner, head)
             return made
-        # A fit gives the model a new state; what only holds the model, or is held by it, keeps its own history.
-        shared = self._same if statement.fits else self._sharing
-        changed = statement.mutates | frozenset(other for name in statement.mutates for other in shared.get(name, ()))
-        sources = tuple(dict.fromkeys((*self._reading(statement.reads | changed), *around)))
+        # A fit gives the model a new state, an assignment to a key gives what holds it another part; what only holds the model or the
+        # frame, or is held by it, keeps its own history.
+        shared = self._same if statement.fits or _SETS_KEY.match(statement.source) else self._sharing
+        mutates = self._changed(statement)
+        changed = mutates | frozenset(other for name in mutates for other in shared.get(name, ()))
+        sources = tuple(dict.fromkeys((*self._reading(statement.reads | mutates), *around)))
         for name in sorted(statement.writes | changed):
             made.append(self._define(name, sources, statement))
         for name in statement.deletes:
@@ -114,6 +118,13 @@ class Provenance:
         """The latest run that any of `names` was computed from."""
         latest = max(self._reading(names), key=lambda item: item.order, default=None)
         return latest.run if latest is not None else None
+
+    def _changed(self, statement: Statement) -> frozenset[str]:
+        """The names whose values a statement changes. Data that is handed to a call together with a model is only learned from, or
+        predicted on: it does not become a product of that model."""
+        if not statement.fits and not any(definition.run for definition in self._reading(statement.reads)):
+            return statement.mutates
+        return frozenset(name for name in statement.mutates if _is_changed_itself(name, statement))
 
     def _define(self, name: str, sources: tuple[Definition, ...], statement: Statement) -> Definition:
         before = self.names.get(name)
@@ -171,6 +182,12 @@ def inherit(definition: Definition) -> None:
     latest = max(definition.sources, key=lambda item: item.order, default=None)
     if latest is not None:
         definition.run, definition.order = latest.run, latest.order
+
+
+def _is_changed_itself(name: str, statement: Statement) -> bool:
+    """Whether a name is changed by a method of its own or by an assignment into it, rather than by a call that it is handed to."""
+    into = statement.source.removeprefix("del ").lstrip().startswith((f"{name}[", f"{name}.", f"{name} "))
+    return into or any(call.startswith(f"{name}.") for call in statement.calls)
 
 
 def _head_reads(statement: Statement) -> frozenset[str]:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any, Protocol
 
+from ..code.statements import Statement
 from ..records import Input, to_json
-from ..store import snapshots
 from . import given, metrics, models
 from .freezing import Freezer
 from .instrument import Site
 from .products import found_models, pack_models
-from .provenance import MISSING, Origins, Provenance, inherit
+from .provenance import Provenance, inherit
 from .scope import Fit, Scope, continues, evaluates
 from .unseen import FitStates
 
@@ -70,15 +70,26 @@ class RunTracker:
         scope.root = scope.named = self._named[-1] if self._named else None
         self._touched = []
 
-    def end(self, *, status: str, error: str, shown: Any, inputs: Mapping[str, tuple[Input, ...]], ended: float) -> list[str]:
-        """Finish the cell: `shown` is the value of its last expression, `inputs` the data that each name was read from.
+    def end(
+        self,
+        *,
+        status: str,
+        error: str,
+        shown: Any,
+        inputs: Mapping[str, tuple[Input, ...]],
+        ended: float,
+        ran: Iterable[Statement] = (),
+    ) -> list[str]:
+        """Finish the cell: `shown` is the value of its last expression, `inputs` the data that each name was read from, `ran` the
+        statements of the notebooks and programs that it ran.
 
         Returns the runs that were made or added to, the cell's main run first.
         """
-        scope, self.scope = self.scope, None
+        scope = self.scope
         if scope is None:
             return []
         self._advance(scope, len(scope.statements))
+        scope.made += [(statement, self.provenance.execute(statement)) for statement in ran]
         for definition in (item for _, made in scope.made for item in made):
             definition.inputs = inputs.get(definition.name, ())
         for name, model in self._states.unseen(scope):
@@ -91,6 +102,7 @@ class RunTracker:
         for run, found in metrics.of_cell(scope, self.provenance, shown, status == "ok").items():
             self._log(run, found, ended)
         self._finish(scope, status, error, ended)
+        self.scope = None
         return list(dict.fromkeys(self._touched))
 
     # -- explicit runs
@@ -124,11 +136,16 @@ class RunTracker:
             return
         if isinstance(receiver, type | ModuleType):
             receiver = None
-        continued = self._continued(scope, site, receiver)
+        continued = scope.continued(site, receiver)
         if continued is not None:
+            continued.receiver = receiver if receiver is not None else continued.receiver
+            if continued.site is site:
+                # What the loop counts is epochs.
+                continued.loops.clear()
             scope.open.append(continued)
             return
         fit = Fit(run="", site=site, receiver=receiver, started=time.time(), evaluates=evaluates(site))
+        fit.trains = scope.modules(site, receiver)
         if not continues(site):
             fit.loops = {name: scope.namespace[name] for name in site.loops if name in scope.namespace}
         fit.adopted = self._host.open_run()
@@ -165,15 +182,21 @@ class RunTracker:
             return
         fit.adopted = fit.adopted or self._host.opened_run()
         self._release(fit)
+        if site.loops and not continues(site):
+            # The next turn of the loop may change the data in place.
+            self._freeze(scope, fit)
+        run = scope.root if site.gathered and scope.root else fit.run
         for name in site.writes:
             if name in self.provenance.names:
-                self.provenance.names[name].mark(fit.run, self._order_of(fit.run))
+                self.provenance.names[name].mark(run, self._order_of(run))
 
     def value_passes(self, site: Site, value: Any) -> None:
         scope = self.scope
         if scope is None:
             return
-        kept = scope.fits[-1].kept if scope.fits else scope.kept
+        # A loop over models that were fitted in earlier cells tells of each in turn.
+        looped = (self._states.run_of(scope.namespace.get(name)) for name in site.loops if name in site.reads)
+        kept = scope.fits[-1].kept if scope.fits else scope.kept.setdefault(next(filter(None, looped), None), {})
         values = kept.setdefault(site, [])
         if len(values) < VALUES_PER_SITE:
             number = metrics.passing(value)
@@ -181,16 +204,6 @@ class RunTracker:
                 values.append(number)
 
     # -- where a fit belongs
-
-    def _continued(self, scope: Scope, site: Site, receiver: Any) -> Fit | None:
-        """The fit of this cell that goes on: a model trained in steps, or one that was only scored by cross-validation so far."""
-        for fit in reversed(scope.fits):
-            if continues(site) and (fit.site is site or (receiver is not None and fit.receiver is receiver)):
-                return fit
-            if fit.evaluates and receiver is not None and fit.receiver is receiver and not fit.closed:
-                fit.evaluates = False
-                return fit
-        return None
 
     def _place(self, scope: Scope, fit: Fit) -> None:
         """Decide which run a new fit belongs to, and make that run if there is none yet."""
@@ -301,8 +314,8 @@ class RunTracker:
         """Freeze what the fit made, before anything can change it."""
         fit.closed = True
         found = found_models(scope, fit)
-        data = self._data(scope, fit)
-        origins = self._origins(scope, fit)
+        data = given.data_of(fit, scope, self.provenance)
+        origins = given.origins_of(fit, scope, self.provenance)
         chosen = [model for _, model in found] or ([fit.receiver] if fit.receiver is not None else [])
         title = fit.title(found[-1][1] if found else None)
         if len(scope.fits) > MODELS_PER_CELL:
@@ -318,37 +331,33 @@ class RunTracker:
             "inputs": [to_json(item) for item in origins.inputs.values()],
         }
         self._emit(fit.run, **{key: value for key, value in patch.items() if value})
-        if len(scope.fits) <= MODELS_PER_CELL:
-            for label, value in data.items():
-                self._freezer.keep(label, value, self._add_input(fit.run))
+        self._freeze(scope, fit)
+        self._add_inputs(fit)
         for _, model in found:
-            self._states.remember(model)
+            self._states.remember(model, fit.run)
             self._log(fit.run, metrics.of_model(model), time.time())
         if fit.site is not None:
             self._log(fit.run, metrics.of_result(fit.site, fit.result), time.time())
         fit.given.clear()
 
-    def _data(self, scope: Scope, fit: Fit) -> dict[str, Any]:
-        """What the fit was given; where that holds no data (a training loop, a formula), the nearest data behind it."""
-        if fit.site is None or any(_is_data(value) for value in fit.given.values()):
-            return fit.given
-        names = self.provenance.nearest(fit.site.reads, lambda name: _is_data(scope.namespace.get(name)))
-        return {name: scope.namespace[name] for name in names}
+    def _freeze(self, scope: Scope, fit: Fit) -> None:
+        """Freeze the data of a fit, once."""
+        if fit.frozen or len(scope.fits) > MODELS_PER_CELL:
+            return
+        fit.frozen = True
 
-    def _origins(self, scope: Scope, fit: Fit) -> Origins:
-        if fit.site is None:
-            return Origins()
-        origins = self.provenance.behind(fit.site.reads | fit.site.writes)
-        origins.keywords.update({(function, keyword): value for function, keyword, value in fit.site.keywords})
-        for name in origins.literals:
-            # Which of several branches bound the name, only the namespace tells.
-            current = self.provenance.names.get(name)
-            if current is not None and current.literal is not MISSING and isinstance(scope.namespace.get(name), str | int | float):
-                origins.literals[name] = scope.namespace[name]
-        return origins
+        def ready(item: Input) -> None:
+            fit.inputs.append(item)
+            self._add_inputs(fit)
 
-    def _add_input(self, run: str) -> Callable[[Input], None]:
-        return lambda item: self._emit_record({"kind": "run", "id": run, "at": time.time(), "inputs": [to_json(item)]})
+        for label, value in given.data_of(fit, scope, self.provenance).items():
+            self._freezer.keep(label, value, ready)
+
+    def _add_inputs(self, fit: Fit) -> None:
+        """Add what is frozen to the run; until the fit is closed, its run can still become another one."""
+        while fit.closed and fit.inputs:
+            item = fit.inputs.popleft()
+            self._emit_record({"kind": "run", "id": fit.run, "at": time.time(), "inputs": [to_json(item)]})
 
     def _add_table(self, run: str) -> Callable[[Input], None]:
         return lambda item: self._emit_record(
@@ -362,8 +371,15 @@ class RunTracker:
         several = len({fit.run for fit in scope.fits}) > 1
         for statement, made in scope.made:
             fitted = [fit for fit in scope.fits if scope.statement_of(fit) is statement]
+            for name, runs in scope.holders(statement, fitted).items():
+                run = runs.pop() if len(runs) == 1 else scope.root
+                if run is not None and name in self.provenance.names:
+                    self.provenance.names[name].mark(run, self._order_of(run))
             for definition in made:
                 inherit(definition)
+                if (known := self._states.run_of(scope.namespace.get(definition.name))) is not None:
+                    # Another name for a fitted model.
+                    definition.mark(known, self._order_of(known))
                 if (
                     several
                     and len({fit.run for fit in fitted}) > 1
@@ -388,8 +404,6 @@ class RunTracker:
         texts = [{"path": path, "digest": self._put(text.encode("utf-8", "replace"))} for path, text in found.texts.items()]
         patch = {key: value for key, value in {"metrics": records, "params": found.params, "artifacts": texts}.items() if value}
         if patch or found.frames:
-            if self.scope is None and run not in self._touched:
-                self._touched.append(run)
             self._emit(run, **patch)
 
     def _finish(self, scope: Scope, status: str, error: str, ended: float) -> None:
@@ -417,8 +431,3 @@ class RunTracker:
         for run in joined:
             self._emit(run, cells=[scope.seq])
         self._touched = [*([scope.root] if scope.root else []), *self._touched]
-
-
-def _is_data(value: Any) -> bool:
-    """Whether a value is a table or array that a model can learn from: no single number, and no tensor that the model itself computed."""
-    return snapshots.freezable(value) is not None and getattr(value, "shape", ()) != () and not getattr(value, "requires_grad", False)

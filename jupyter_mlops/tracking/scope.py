@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..code.statements import Statement
+from ..records import Input
 from . import models
 from .instrument import Site
 from .provenance import Definition
@@ -26,8 +28,11 @@ class Fit:
     result: Any = None
     status: str = "running"
     kept: dict[Site, list[Any]] = field(default_factory=dict)
+    inputs: deque[Input] = field(default_factory=deque)
+    frozen: bool = False
     closed: bool = False
     evaluates: bool = False
+    trains: frozenset[int] = frozenset()
 
     @property
     def preparation(self) -> bool:
@@ -59,7 +64,7 @@ class Scope:
     fits: list[Fit] = field(default_factory=list)
     open: list[Fit] = field(default_factory=list)
     root: str | None = None
-    kept: dict[Site, list[Any]] = field(default_factory=dict)
+    kept: dict[str | None, dict[Site, list[Any]]] = field(default_factory=dict)
     first_fit: int | None = None
     named: str | None = None
     fitting: frozenset[str] = frozenset()
@@ -67,6 +72,36 @@ class Scope:
     def statement_of(self, fit: Fit) -> Statement | None:
         """The top-level statement of a fit; None for code that a magic ran as a whole."""
         return self.statements[fit.site.index] if fit.site is not None and fit.site.index < len(self.statements) else None
+
+    def continued(self, site: Site, receiver: Any) -> Fit | None:
+        """The fit of this cell that goes on: a model trained in steps or by epochs, one that was only scored by cross-validation so far,
+        or a fit that is repeated outside of any loop, as timing does."""
+        trains = self.modules(site, receiver)
+        for fit in reversed(self.fits):
+            if fit.site is site and (not site.repeats or (trains and fit.trains == trains)):
+                return fit
+            if continues(site) and (fit.site is site or (receiver is not None and fit.receiver is receiver)):
+                return fit
+            if fit.evaluates and receiver is not None and fit.receiver is receiver and not fit.closed:
+                fit.evaluates = False
+                return fit
+        return None
+
+    def modules(self, site: Site, receiver: Any) -> frozenset[int]:
+        """Which PyTorch modules a fit is given, or its receiver holds: calling it again with the same ones trains them on."""
+        given = [self.namespace.get(name) for name in site.reads]
+        held = [model for value in (receiver, *given) for model in models.held(value)]
+        return frozenset(id(model) for model in held if models.recognise(model) == "pytorch")
+
+    def holders(self, statement: Statement, fits: list[Fit]) -> dict[str, set[str]]:
+        """The collections that a statement read its models from, with the runs of the models fitted there."""
+        found: dict[str, set[str]] = {}
+        for name in sorted(statement.reads) if fits else ():
+            value = self.namespace.get(name)
+            held = {id(model) for model in models.held(value)} if isinstance(value, dict | list | tuple) else set()
+            if runs := {fit.run for fit in fits if id(fit.receiver) in held}:
+                found[name] = runs
+        return found
 
     def constructs(self, kind: type) -> bool:
         """Whether making an instance of a class already fits a model; else only its methods do."""

@@ -15,15 +15,24 @@ class FitStates:
 
     def __init__(self) -> None:
         self._states: dict[int, Any] = {}
+        self._runs: dict[int, str] = {}
 
-    def remember(self, model: Any) -> None:
-        """Note a model's fit as known."""
+    def remember(self, model: Any, run: str = "") -> None:
+        """Note a model's fit as known, and the run that it made."""
         self._states[id(model)] = models.fit_state(model) if models.is_fitted(model) else None
+        if run:
+            self._runs[id(model)] = run
+
+    def run_of(self, model: Any) -> str | None:
+        """The run of the fit that a model went through last."""
+        run = self._runs.get(id(model))
+        return run if run is not None and self._states[id(model)] == models.fit_state(model) else None
 
     def unseen(self, scope: Scope) -> Iterator[tuple[str, Any]]:
         """The models, by name, that code of the cell fitted although none of its reported fits did."""
         known = {id(fit.receiver) for fit in scope.fits} | {id(fit.result) for fit in scope.fits}
-        for statement, _ in scope.made:
+        # Those that fit come first: a model that they were handed may have been built by another statement of the cell.
+        for statement, _ in sorted(scope.made, key=lambda item: not item[0].fits):
             for name in sorted(_touchable(statement)):
                 value = scope.namespace.get(name)
                 if value is None or id(value) in known or models.recognise(value) is None:
@@ -54,6 +63,8 @@ _GETTING = ("load", "read", "restore", "from_pretrained", "copy", "clone", "get"
 
 def _may_fit(statement: Statement, name: str, value: Any) -> bool:
     """Whether the statement may have fitted a model that was never seen before, not just built, loaded, copied or found it."""
+    if statement.fits and name in statement.mutates | statement.may_mutate:
+        return True
     if models.recognise(value) == "pytorch" and not statement.fits:
         # A module has weights from the start.
         return False

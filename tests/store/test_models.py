@@ -278,6 +278,7 @@ def test_a_store_that_fails_is_no_fault_of_the_model(desk: Desk, tmp_path: Path)
         ("sklearn.tree._tree.Tree", True),
         ("scipy.sparse._csr.csr_matrix", True),
         ("sklearn.feature_selection._univariate_selection.f_classif", True),
+        ("sklearn.utils.validation.check_array", True),
         ("numpy.mean", True),
         ("collections.OrderedDict", True),
         ("numpy.load", False),

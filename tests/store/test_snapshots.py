@@ -6,6 +6,8 @@ import datetime as dt
 import fractions
 import math
 import pathlib
+import subprocess
+import sys
 import tempfile
 import uuid
 import zoneinfo
@@ -422,3 +424,18 @@ def test_a_digest_that_is_not_here_is_named(objects: ObjectStore) -> None:
         snapshots.load("ab" * 32, objects)
     with pytest.raises(NotFound, match="0000"):
         snapshots.load("0000", objects)
+
+
+def test_what_is_being_frozen_as_the_interpreter_ends_is_kept(tmp_path: Path) -> None:
+    program = """
+import atexit, sys
+from pathlib import Path
+import numpy as np, pandas as pd
+from jupyter_mlops.store import snapshots
+from jupyter_mlops.store.objects import ObjectStore
+df = pd.DataFrame(np.random.default_rng(0).random((100_000, 3)), columns=list("abc"))
+atexit.register(lambda: print(snapshots.freeze(df, ObjectStore(Path(sys.argv[1]))).digest))
+"""
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path / "objects")], capture_output=True, text=True, check=False)
+    assert ended.stderr == ""
+    assert snapshots.load(ended.stdout.strip(), ObjectStore(tmp_path / "objects")).shape == (100_000, 3)

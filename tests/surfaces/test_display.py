@@ -112,6 +112,18 @@ def test_a_narrow_terminal_leaves_out_columns_and_says_so() -> None:
     assert text.splitlines()[-1] == "no room here for penalty, time, model: a wider window, --csv or --json shows all"
 
 
+def test_a_narrow_terminal_shortens_names_before_it_leaves_out_columns() -> None:
+    text = to_text(Runs([run(name="HistGradientBoostingClassifier-151c", metrics={"auc": 0.7}, params={"C": 0.1})]), 74)
+    assert text.splitlines()[1].split() == ["run", "name", "status", "started", "auc", "C"]
+    assert "HistGradi…ifier-151c" in text
+
+
+def test_a_filter_that_no_run_matches_is_told() -> None:
+    runs = Runs()
+    runs.sought = "auc > 2"
+    assert to_text(runs) == "No run matches auc > 2: `mlops runs` lists all."
+
+
 def test_no_runs_say_how_to_make_one() -> None:
     assert to_text(Runs()) == "No runs here. Fit a model in a notebook after `%load_ext jupyter_mlops`, or try `mlops demo`."
 
@@ -161,6 +173,8 @@ def test_a_lineage_is_a_tree() -> None:
     ("answer", "text"),
     [
         (Change(did="tagged", run="0123456789", name="fox", values={"stage": "draft"}), "Tagged run fox (01234567): stage = draft"),
+        (Change(did="tagged", run="0123456789", name="fox", values={"stage": None}), "Tagged run fox (01234567): stage removed"),
+        (Change(did="logged", run="0123456789", name="fox", values={"auc": 0.5}), "Logged to run fox (01234567): auc = 0.5"),
         (Change(did="deleted", run="0123456789", name="fox"), "Deleted run fox (01234567)."),
         (Collected(removed=1, freed=1200), "1 object (1.2 kB) removed; everything a run or snapshot needs stays."),
         (Collected(removed=0, freed=0, dry_run=True), "0 objects (0 bytes) would be removed; everything a run or snapshot needs stays."),

@@ -46,6 +46,7 @@ def before(*metrics: dict[str, float], params: dict[str, Any] | None = None) -> 
         (run(status="FAILED"), before({}), "◆ fox  failed"),
         (run(skipped=("clf (Foo): has an open file",)), before({}), "◆ fox  skipped: clf (Foo): has an open file"),
         (run(experiment=""), [], "◆ fox  first run"),
+        (run(metrics={"k": 0.5}), [run("old", "r", params={"C": 1}, model={"class": "Ridge"})], "◆ fox  k 0.5"),
     ],
 )  # fmt: skip
 def test_the_line_compares_with_the_last_run_and_the_best(new: Run, earlier: list[Run], text: str) -> None:

@@ -89,6 +89,8 @@ def test_a_run_is_changed_by_hand_from_a_shell_and_from_a_notebook(project: Path
     told = answers(capsys, f"show {run}")["run"]
     assert (told["metrics"]["extra"], told["metrics"]["late"], told["params"]["why"]) == (0.5, 2, "free text")
     assert (told["tags"]["stage"], told["note"]) == ("draft", "seen")
+    assert answers(capsys, f"tag stage= --run {run}")["values"] == {"stage": None}
+    assert answers(capsys, f"show {run}")["run"]["tags"] == {}
     assert cli.run(["delete", run]) == 0
     capsys.readouterr()
     assert answers(capsys, "runs") == []

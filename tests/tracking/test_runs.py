@@ -27,6 +27,8 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random
 """
 FIT = "clf = LogisticRegression(C=0.5, max_iter=2000).fit(X_train, y_train)"
 
+TRAIN = "def train(depth):\n    return DecisionTreeClassifier(max_depth=depth).fit(X_train, y_train)"
+
 
 def facts(run: Run) -> dict[str, Any]:
     """What a case states of a run: the class of its model, its status, the names of its metrics, and how it stands to other runs."""
@@ -131,6 +133,56 @@ CASES: list[tuple[str, list[str], list[dict[str, Any]]]] = [
         [run("LogisticRegression", [], [2])],
     ),
     ("a loaded model is no fit", [FIT, "import pickle\nother = pickle.loads(pickle.dumps(clf))"], [run("LogisticRegression", [], [2])]),
+    (
+        "code that looks at a function that fits is no fit",
+        [TRAIN, "import inspect, pickle\nlines = inspect.getsource(train)\nprint(train)\nsize = len(repr(train))"],
+        [],
+    ),
+    ("a fit in text that is executed", [f"exec({FIT!r})"], [run("LogisticRegression", [], [2])]),
+    ("a fit that is timed", [f"%timeit -n 2 -r 2 {FIT[6:]}"], [run("LogisticRegression", [], [2])]),
+    (
+        "functions that fit, called in parallel",
+        [TRAIN, "from joblib import Parallel, delayed\ntrees = Parallel(n_jobs=1)(delayed(train)(d) for d in (1, 2))"],
+        [run("DecisionTreeClassifier", [], [3])],
+    ),
+    (
+        "scores of fits in a comprehension belong to all of them",
+        ["accs = [DecisionTreeClassifier(max_depth=d).fit(X_train, y_train).score(X_test, y_test) for d in (1, 2)]"],
+        [
+            run(None, ["accs"], [2]),
+            run("DecisionTreeClassifier", [], [2], child=True),
+            run("DecisionTreeClassifier", [], [2], child=True),
+        ],
+    ),
+    (
+        "models in a dict",
+        [
+            "models = {'a': KMeans(2, n_init=1), 'b': DecisionTreeClassifier()}\n"
+            "for name, m in models.items():\n    m.fit(X_train, y_train)",
+            "for name, m in models.items():\n    print(name, m.score(X_test, y_test))",
+            "best = models['a']\nscore = best.score(X_test)",
+            "models['b'].score(X_test, y_test)",
+        ],
+        [
+            run(None, ["models['b'].score(X_test, y_test)"], [2, 5]),
+            run("KMeans", ["inertia", "m.score(X_test, y_test)", "n_iter", "score"], [2, 3, 4], child=True),
+            run("DecisionTreeClassifier", ["m.score(X_test, y_test)"], [2, 3], child=True),
+        ],
+    ),
+    (
+        "a trainer that holds its model",
+        [
+            "class Trainer:\n    def run(self):\n        self.model = DecisionTreeClassifier(max_depth=2).fit(X_train, y_train)\n"
+            "        return self\n    def accuracy(self):\n        return self.model.score(X_test, y_test)",
+            "trainer = Trainer().run()\ntrainer.accuracy()",
+        ],
+        [run("DecisionTreeClassifier", ["trainer.accuracy"], [3])],
+    ),
+    (
+        "a named run takes what the cell computes from an earlier model",
+        [FIT, "import jupyter_mlops\nwith jupyter_mlops.track('evaluation'):\n    acc = clf.score(X_test, y_test)"],
+        [run("LogisticRegression", [], [2]), run(None, ["acc"], [3])],
+    ),
     ("a tracked cell without a fit", ["%%mlops track sums\ntotal = X.sum()"], [run(None, ["total"], [2])]),
 ]
 
@@ -158,6 +210,42 @@ def test_parameters_are_what_somebody_chose(notebook: Notebook) -> None:
         "train_test_split.test_size": 0.3,
         "train_test_split.random_state": 1,
     }
+
+
+def test_parameters_of_other_models_stay_with_them(notebook: Notebook) -> None:
+    notebook.run(
+        DATA,
+        "def train(model, X, y, rounds=1):\n    return model.fit(X, y)\n"
+        "class Trainer:\n    def fit(self, X, y):\n        return train(KMeans(2), X, y)",
+        "depth = 4\ntree = train(DecisionTreeClassifier(max_depth=depth), X_train, y_train, rounds=3)\nTrainer().fit(X_train, y_train)",
+        "def report(model, X, y, digits=3):\n    print(round(model.score(X, y), digits))\nreport(tree, X_train, y_train, digits=2)",
+        "for m in [LogisticRegression(C=0.5, max_iter=3000), KMeans(3, n_init=1)]:\n    m.fit(X_train, y_train)",
+        "table = pd.DataFrame(X_train, columns=list('abcde'))\ntable['y'] = y_train\nclf = LogisticRegression(C=2.0, max_iter=3000)\n"
+        "clf.set_params(C=3.0).fit(X_train, y_train)",
+    )
+    split = {"train_test_split.test_size": 0.25, "train_test_split.random_state": 7}
+    regressions = [item.params for item in notebook.runs if item.model and item.model["class"] == "LogisticRegression"]
+    assert regressions == [{**split, "C": 0.5, "max_iter": 3000}, {**split, "C": 3.0, "max_iter": 3000}]
+
+
+def test_a_program_and_a_notebook_that_fit_are_runs(notebook: Notebook, project: Any) -> None:
+    import nbformat
+
+    cells = ["C = 0.5\nfrom sklearn.linear_model import LogisticRegression", "clf = LogisticRegression(C=C).fit([[0], [1]], [0, 1])"]
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells]), project / "other.ipynb")
+    (project / "program.py").write_text("\n".join([*cells, "acc = clf.score([[0], [1]], [0, 1])"]))
+    notebook.run("import sklearn.linear_model", "%run other.ipynb", "clf.score([[1]], [1])", "%run program.py")
+    first, second = notebook.runs
+    assert (facts(first), first.params) == (run("LogisticRegression", ["clf.score([[1]], [1])"], [2, 3]), {"C": 0.5})
+    assert (facts(second), second.params) == (run("LogisticRegression", ["acc"], [4]), {"C": 0.5})
+
+
+def test_arrays_that_take_the_place_of_others_have_their_own_digest(notebook: Notebook) -> None:
+    notebook.run(DATA, "for part in range(4):\n    clf = DecisionTreeClassifier().fit(X[part::4], y[part::4])")
+    kept = [(item["name"], snapshots.load(item["digest"], notebook.session.objects)) for fit in notebook.runs for item in fit.inputs]
+    assert [(name, value.tolist()) for name, value in kept] == [
+        (f"{name}[part::4]", notebook.names[name][part::4].tolist()) for part in range(4) for name in ("X", "y")
+    ]
 
 
 def test_scores_by_fold_are_a_stepped_metric(notebook: Notebook) -> None:
@@ -192,6 +280,14 @@ def test_the_data_of_a_fit_can_be_had_again_after_it_was_changed(notebook: Noteb
     digest = next(item["digest"] for item in first.inputs if item["name"] == "X_train")
     assert (snapshots.load(digest, notebook.session.objects) == before).all()
     assert {item["digest"] for item in second.inputs}.isdisjoint(item["digest"] for item in first.inputs)
+
+
+def test_the_data_of_each_turn_of_a_loop_is_its_own(notebook: Notebook) -> None:
+    first = notebook.run(DATA).names["X_train"] + 1
+    notebook.run("for i in range(2):\n    X_train += 1\n    tree = DecisionTreeClassifier(max_depth=2).fit(X_train, y_train)")
+    digests = [item["digest"] for child in notebook.runs if child.parent for item in child.inputs if item["name"] == "X_train"]
+    assert digests == [snapshots.digest(first), snapshots.digest(first + 1)]
+    assert (snapshots.load(digests[0], notebook.session.objects) == first).all()
 
 
 def test_an_interrupted_cell_ends_its_run_as_killed(notebook: Notebook) -> None:
