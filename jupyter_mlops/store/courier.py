@@ -15,7 +15,7 @@ from . import journal
 from .attach import Attachment
 from .deliver import Delivery, Waiting
 from .queries import Pending
-from .runs import DIED, RunState, SessionState
+from .runs import DIED, RunState, SessionState, merge
 from .state import Ledger
 from .tracking_server import Refused, Unreachable
 
@@ -86,15 +86,28 @@ class Courier:
                 self._advance(followed)
 
     def pending(self) -> list[Pending]:
-        """The runs that wait, as readers see them; patches to runs made elsewhere are not among them."""
+        """The runs that wait, and the runs for which a change from elsewhere waits, as readers see them."""
         with self._mutex:
-            found = []
+            found: dict[str, Pending] = {}
+            changes = []
             for followed in self._followed.values():
                 for identifier in followed.waiting:
                     state = followed.session.runs[identifier]
-                    if state.own and not state.deleted:
-                        found.append(Pending(self._delivery.as_run(followed.session, state), self._delivery.uri(followed.session, state)))
-            return found
+                    if not state.own:
+                        changes.append(state)
+                    elif not state.deleted:
+                        run = self._delivery.as_run(followed.session, state)
+                        found[identifier] = Pending(run, self._delivery.uri(followed.session, state))
+            for state in changes:
+                before = found.get(state.id) or self._delivered(state.id)
+                if before is not None and not state.deleted:
+                    found[state.id] = Pending(merge(before.run, state), before.uri)
+            return list(found.values())
+
+    def _delivered(self, identifier: str) -> Pending | None:
+        place = self._ledger.place(identifier)
+        known = self._ledger.runs([place[0]]) if place is not None else []
+        return Pending(known[0], place[1]) if place is not None and known else None
 
     def session(self, identifier: str) -> SessionState | None:
         """A session that is followed now."""

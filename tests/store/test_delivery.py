@@ -265,6 +265,17 @@ def test_verbs_change_runs_of_other_sessions_and_of_plain_mlflow(desk: Desk, wri
     assert [item.run for item in desk.courier.pending()] == []
 
 
+def test_a_change_from_elsewhere_is_read_before_it_is_delivered(desk: Desk, writer: Kernel, project: Path) -> None:
+    run = writer.run(metrics=writer.points(("auc", 0.5, None)))
+    writer.finish(run)
+    desk.deliver()
+    Kernel(project).run(run, metrics=[["late", 2.0, None, T0]], tags={"stage": "test"})
+    desk.courier.read()
+    assert [(item.metrics, item.tags) for item in desk.queries.runs()] == [({"auc": 0.5, "late": 2.0}, {"stage": "test"})]
+    desk.deliver()
+    assert [(item.metrics, item.tags) for item in desk.queries.runs()] == [({"auc": 0.5, "late": 2.0}, {"stage": "test"})]
+
+
 def test_a_change_to_no_known_run_holds_nothing_up(desk: Desk, writer: Kernel) -> None:
     writer.run("f" * 32, tags={"x": "y"})
     writer.finish(writer.run())
