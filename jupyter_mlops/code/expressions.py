@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import ast
-import re
 from functools import lru_cache
 
 from .notebook_syntax import UNREADABLE, parse_python
 
-LONGEST_KEY = 250
-
 # They give the same number, in another type or rounded.
 _WRAPPERS = frozenset({"round", "float", "np.round", "np.float64", "np.float32", "np.around"})
 _UNWRAPPING_METHODS = frozenset({"item", "cpu", "detach", "numpy", "tolist", "round"})
-_NOT_ALLOWED = re.compile(r" *[^\w.\- :/][^\w.\-:/]*")
 
 
 @lru_cache(maxsize=4096)
@@ -43,14 +39,3 @@ def _name(node: ast.expr) -> str:
         case ast.JoinedStr(values=[ast.FormattedValue(value=value)]) | ast.NamedExpr(target=value) | ast.Await(value=value):
             return _name(value)
     return ast.unparse(node)
-
-
-def metric_key(name: str) -> str:
-    """A name as MLflow allows it: letters, digits, `_ - . space : /`, at most 250 characters, a path without empty, `.` or `..` parts.
-
-    Runs of other characters become one `_`; never empty.
-    """
-    allowed = _NOT_ALLOWED.sub("_", name)
-    parts = (part.strip("_ ").lstrip("._ ") for part in allowed.split("/"))
-    key = "/".join(part for part in parts if part)
-    return key[:LONGEST_KEY].rstrip("_ /.") or "value"

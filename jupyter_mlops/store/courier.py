@@ -128,12 +128,6 @@ class Courier:
             return sum(1 for followed in self._followed.values() if followed.state == OPEN)
 
     @property
-    def unread(self) -> int:
-        """Bytes in journals that are not delivered."""
-        with self._mutex:
-            return sum(max(0, followed.read - followed.delivered) for followed in self._followed.values())
-
-    @property
     def troubles(self) -> list[str]:
         """Why runs wait, the last reason of each, without repetition."""
         return list(dict.fromkeys(self._troubles.values()))

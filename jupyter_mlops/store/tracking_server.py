@@ -89,11 +89,6 @@ class TrackingServer:
         """Whether it failed just now and is not to be asked yet."""
         return time.monotonic() < self._again
 
-    @property
-    def seconds_to_retry(self) -> float:
-        """Seconds until it is asked again."""
-        return max(0.0, self._again - time.monotonic())
-
     def retry_now(self) -> None:
         """Ask it again at once, as when a user waits for it."""
         self._again = 0.0

@@ -12,13 +12,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..code.paths import mentioned
 from ..code.statements import Statement, analyse
-from ..records import CellEvent, Input, Output, to_json
+from ..records import CellEvent, Input, to_json
 from .bindings import Bindings, is_users
 from .files import file_input
 from .scope import Scope
@@ -245,15 +245,6 @@ class Capture:
                 session.freezer.digest_if_cheap(name, value, seconds, ready)
         written.set()
         return found
-
-
-def outputs_record(redact: Callable[[Any], Any]) -> Callable[[int, list[Output]], dict[str, Any]]:
-    """Turns outputs into the journal's record, secrets replaced."""
-
-    def record(seq: int, outputs: list[Output]) -> dict[str, Any]:
-        return {"kind": "outputs", "seq": seq, "outputs": redact(to_json(outputs))}
-
-    return record
 
 
 def _traceback(error: BaseException) -> str:

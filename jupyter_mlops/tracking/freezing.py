@@ -8,7 +8,7 @@ the next cell may change it in place.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -185,8 +185,3 @@ def _holders_of_unshared() -> int:
     pandas, numpy = sys.modules["pandas"], sys.modules["numpy"]
     frame = pandas.DataFrame({"alone": numpy.arange(2.0)})
     return _holders(frame, 0)
-
-
-def as_text(inputs: Mapping[str, Input]) -> dict[str, str]:
-    """Digests by name, for the record of a cell."""
-    return {name: item.digest for name, item in inputs.items() if item.digest is not None}
