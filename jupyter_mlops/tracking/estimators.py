@@ -171,17 +171,21 @@ class Sklearn:
         return width if isinstance(width, int) else None
 
 
-class XGBoostEstimators(Sklearn):
-    """`xgboost.XGBClassifier` and its kin."""
-
-    flavor = "xgboost"
-    bases = (("xgboost.sklearn", "XGBModel"),)
+class _BoostedEstimators(Sklearn):
+    """Estimators that hold what they learned in a booster."""
 
     def fitted(self, model: Any) -> bool:
         return state_of(model).get("_Booster") is not None
 
     def state(self, model: Any) -> FitState:
         return _boosted_state(model)
+
+
+class XGBoostEstimators(_BoostedEstimators):
+    """`xgboost.XGBClassifier` and its kin."""
+
+    flavor = "xgboost"
+    bases = (("xgboost.sklearn", "XGBModel"),)
 
     def outcomes(self, model: Any) -> Outcomes:
         attributes = state_of(model)
@@ -197,17 +201,11 @@ class XGBoostEstimators(Sklearn):
         return None if booster is None else int(booster.num_features())
 
 
-class LightGBMEstimators(Sklearn):
+class LightGBMEstimators(_BoostedEstimators):
     """`lightgbm.LGBMClassifier` and its kin."""
 
     flavor = "lightgbm"
     bases = (("lightgbm.sklearn", "LGBMModel"),)
-
-    def fitted(self, model: Any) -> bool:
-        return state_of(model).get("_Booster") is not None
-
-    def state(self, model: Any) -> FitState:
-        return _boosted_state(model)
 
     def outcomes(self, model: Any) -> Outcomes:
         attributes = state_of(model)

@@ -85,32 +85,26 @@ class Recorder:
         return len(self._labels) - 1
 
     def note(self, index: int, function: Any) -> Any:
-        try:
-            self._listener.fit_begins(self._sites[index], function)
-        except Exception as error:
-            self._on_trouble(error)
+        self._tell(self._listener.fit_begins, self._sites[index], function)
         return function
 
     def argument(self, index: int, label: int, value: Any) -> Any:
-        try:
-            self._listener.fit_takes(self._sites[index], self._labels[label], value)
-        except Exception as error:
-            self._on_trouble(error)
+        self._tell(self._listener.fit_takes, self._sites[index], self._labels[label], value)
         return value
 
     def done(self, index: int, value: Any) -> Any:
-        try:
-            self._listener.fit_ends(self._sites[index], value)
-        except Exception as error:
-            self._on_trouble(error)
+        self._tell(self._listener.fit_ends, self._sites[index], value)
         return value
 
     def kept(self, index: int, value: Any) -> Any:
+        self._tell(self._listener.value_passes, self._sites[index], value)
+        return value
+
+    def _tell(self, hear: Callable[..., None], *what: Any) -> None:
         try:
-            self._listener.value_passes(self._sites[index], value)
+            hear(*what)
         except Exception as error:
             self._on_trouble(error)
-        return value
 
 
 class Instrument(ast.NodeTransformer):
