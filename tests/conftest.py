@@ -12,7 +12,13 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import settings
 from jupyter_client.manager import KernelManager
+
+# The same examples each time, so that a change is judged by what it changes; `pytest --hypothesis-profile=explore` looks for new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("explore", derandomize=False)
+settings.load_profile("repeatable")
 
 OURS = ("MLOPS_", "MLFLOW_")
 

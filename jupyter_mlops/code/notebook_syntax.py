@@ -150,6 +150,8 @@ def _to_python(lines: list[str]) -> tuple[str, dict[int, int], bool]:
     cleaned = text
     for clean in manager.cleanup_transforms[1:]:
         cleaned = cleaned[:first] + clean(cleaned[first:])
+    # Some take a line for several, at line ends that Python does not know (U+2028).
+    cleaned = [line + "\n" for line in "".join(cleaned).split("\n")[: len(text)]]
     moved = cleaned != text
     text = cleaned
     changed: dict[int, int] = {}
