@@ -192,3 +192,74 @@ class Node(_Record):
     ref: str = ""
     detail: str = ""
     below: tuple[Any, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict(_Record):
+    """One result of a cell or run, as recorded and as replayed.
+
+    `kind`: metric, parameter, series, frame, model, output, plot, file, error. `verdict`: identical, tolerance (equal but for the last
+    digits of floats), different, or uncompared; `why` says why a result was not compared, or how it differs. `excused` tells whether the
+    reason is a listed one (see `replay.verdicts.CAUSES`): what was not compared without one counts as a miss.
+    """
+
+    kind: str
+    name: str
+    seq: int
+    verdict: str
+    why: str = ""
+    excused: bool = False
+    recorded: str = ""
+    replayed: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay(_Record):
+    """What came of running a recorded run again. `verdict`: identical, tolerance or different.
+
+    `score` is the share, from 0 to 1, of identical results among all but the excused ones. `results` holds a `Verdict` for each, in the
+    order of execution; `first` is the first that differs. `part` is history or slice; `packages` lists those that differ from the record;
+    `notes` says what was skipped, refused or put elsewhere; `environment` is "" for the packages of this process, else the rebuilt one.
+    """
+
+    run: str
+    verdict: str
+    score: float
+    results: tuple[Any, ...] = ()
+    first: Any = None
+    part: str = "history"
+    cells: int = 0
+    packages: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    environment: str = ""
+    started: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece(_Record):
+    """Consecutive lines of one execution that a slice keeps: whole statements, as executed."""
+
+    seq: int
+    line: int
+    end_line: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice(_Record):
+    """The least code that recreates a result of a run. `proof`: minimal (proved, and without any statement it fails), proved or unproved.
+
+    `name` is the result (a metric, a name, "model"); `pieces` are in the order of execution; `kept` of `executed` statements; `parameters`
+    are the literals that feed the result; `source` is the code with those lifted to the top; `why` says what stands in the way of a proof.
+    """
+
+    run: str
+    name: str
+    pieces: tuple[Any, ...]
+    kept: int
+    executed: int
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+    proof: str = "unproved"
+    why: str = ""
