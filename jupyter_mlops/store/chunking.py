@@ -97,13 +97,13 @@ def _windowed(hashed: Any, doublings: int) -> Any:
     import numpy as np
 
     factor = _GOLDEN
+    hashed, earlier = hashed.copy(), np.empty_like(hashed)
     for power in range(doublings):
         shift = 1 << power
         if shift >= len(hashed):
             break
-        shifted = hashed.copy()
-        shifted[shift:] += hashed[:-shift] * np.uint64(factor)
-        hashed = shifted
+        np.multiply(hashed[:-shift], np.uint64(factor), out=earlier[shift:])
+        hashed[shift:] += earlier[shift:]
         factor = factor * factor % 2**64
     return hashed
 

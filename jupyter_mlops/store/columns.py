@@ -179,16 +179,20 @@ def column_digest(column: Column) -> str:
 
 
 class Digester:
-    """The digest of a column, from the streams of consecutive ranges of its rows."""
+    """The digest of a column, from the streams of consecutive ranges of its rows.
 
-    def __init__(self, kind: Any, rows: int) -> None:
+    `threads` is 1 where the ranges are short, or where other threads work at the same time; all cores by default.
+    """
+
+    def __init__(self, kind: Any, rows: int, threads: int = blake3.AUTO) -> None:
         self._head = canonical([kind, rows])
+        self._threads = threads
         self._hashers: list[blake3] = []
         self._sizes: list[int] = []
 
     def update(self, streams: Sequence[Any]) -> None:
         if not self._hashers:
-            self._hashers = [blake3(max_threads=blake3.AUTO) for _ in streams]
+            self._hashers = [blake3(max_threads=self._threads) for _ in streams]
             self._sizes = [0] * len(streams)
         for index, stream in enumerate(streams):
             view = memoryview(stream)

@@ -41,7 +41,7 @@ def store(columns: Iterable[tuple[Column, str]], batch: Batch) -> list[dict[str,
     with ThreadPoolExecutor(workers) as pool:
         for column, digest in columns:
             chunks: list[list[Any]] = []
-            digester = Digester(column.type, column.rows)
+            digester = Digester(column.type, column.rows, threads=1)
             for chunk in _in_order(pool, column, batch, 2 * workers):
                 digester.update(chunk.streams)
                 for prepared in chunk.new:
@@ -117,7 +117,7 @@ def _coded(column: Column, streams: list[Any], widths: list[int], rows: int) -> 
     if len(widths) - int(widths[0] == 1 and len(widths) > 1) != 1 or widths[-1] not in (4, 8):
         return None
     words = np.ascontiguousarray(streams[-1]).reshape(-1).view(np.uint32 if widths[-1] == 4 else np.uint64)
-    if len(np.unique(words[:: rows // _SAMPLE])) > _SAMPLE // 2:
+    if len(set(words[:: rows // _SAMPLE].tolist())) > _SAMPLE // 2:
         return None
     distinct, positions = np.unique(words, return_inverse=True)
     if len(distinct) > min(rows // 4, 2**16):
