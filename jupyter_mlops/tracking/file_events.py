@@ -23,7 +23,7 @@ _MOST_FOLDERS = 2000
 _MOST_OUTSIDE = 200
 _MOST_ONCE = 1000
 _FIRST_SECONDS = 0.003
-_REST, _STEP, _LONGEST_PAUSE = 0.5, 0.004, 0.1
+_FIRST_PAUSE, _LATER, _LONGEST_PAUSE = 0.003, 4, 0.1
 _HOT_EVENTS, _HOT_ROUNDS = 100, 2
 _SYSTEM = ("/proc", "/sys", "/dev", "/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/boot", "/run", "/snap")
 
@@ -47,7 +47,7 @@ class EventWatcher:
         self._inotify = Inotify()
         self._lock = threading.RLock()
         self._places: dict[int, _Place] = {}
-        self._touches: dict[str, Touch] = {}
+        self._touches: dict[str, int] = {}
         self._complete = True
         self._since = time.time_ns()
         self._waiting: deque[str] = deque()
@@ -71,7 +71,7 @@ class EventWatcher:
                 if folder not in known and not (os.path.dirname(folder) in known and not magic and not os.path.islink(path)):
                     self._mention(path, folder)
 
-    def collect(self) -> tuple[dict[str, Touch], bool]:
+    def collect(self) -> tuple[dict[str, int], bool]:
         with self._lock:
             self._read()
             if any(place.cool for place in self._places.values()):
@@ -164,28 +164,31 @@ class EventWatcher:
     # Reading events
 
     def _pump(self) -> None:
+        """Reads events in rounds: soon after the first one, to find hot folders, then ever later while more come.
+
+        Each round takes the interpreter from the cell, so that no round begins because of an event but the first.
+        """
         self._follow()
-        ready = select.poll()
-        ready.register(self._inotify.descriptor, select.POLLIN)
-        ready.register(self._stop, select.POLLIN)
-        pause = 0.0
+        anything, stop = select.poll(), select.poll()
+        stop.register(self._stop, select.POLLIN)
+        anything.register(self._stop, select.POLLIN)
+        anything.register(self._inotify.descriptor, select.POLLIN)
         while True:
-            asleep = time.monotonic()
-            if any(descriptor == self._stop for descriptor, _ in ready.poll()):
-                return
-            # The first rounds after a rest follow each other closely, to find hot folders; then events are read in batches, as each
-            # round takes the interpreter from the cell.
-            rested = time.monotonic() - asleep > _REST
-            pause = 0.0 if rested else min(pause + _STEP, _LONGEST_PAUSE)
-            if pause > 2 * _STEP:
-                time.sleep(pause)
-            with self._lock:
-                self._cool_down(self._read())
+            anything.poll()
+            pause, more = _FIRST_PAUSE, True
+            while more:
+                if stop.poll(1000 * pause):
+                    return
+                pause = min(pause * _LATER, _LONGEST_PAUSE)
+                with self._lock:
+                    opens = self._read()
+                    more = bool(opens)
+                    self._cool_down(opens)
 
     def _read(self) -> Counter[int]:
-        """Takes in the events that wait; returns how many opens each watch told of."""
+        """Takes in the events that wait; returns how many opens and reads each watch told of (0 of a watch that told of other things)."""
         opens: Counter[int] = Counter()
-        for watch, mask, name in self._inotify.read():
+        for (watch, mask, padded), count in self._inotify.read().items():
             if mask & OVERFLOW:
                 self._complete = False
                 for place in self._places.values():
@@ -196,9 +199,10 @@ class EventWatcher:
                 continue
             if mask & IGNORED:
                 del self._places[watch]
-            elif told.names is None or name in told.names:
-                if mask & (OPEN | ACCESS) and not mask & IS_FOLDER:
-                    opens[watch] += 1
+                continue
+            name = os.fsdecode(padded.rstrip(b"\0"))
+            if told.names is None or name in told.names:
+                opens[watch] += count if mask & (OPEN | ACCESS) and not mask & IS_FOLDER else 0
                 self._take(told, mask, f"{told.path}/{name}" if name else told.path)
         return opens
 
@@ -213,14 +217,14 @@ class EventWatcher:
         else:
             self._mark(path, Touch.OPENED if mask & OPEN else Touch.READ)
 
-    def _mark(self, path: str, touch: Touch) -> None:
-        self._touches[path] = self._touches.get(path, Touch(0)) | touch
+    def _mark(self, path: str, touch: int) -> None:
+        self._touches[path] = self._touches.get(path, 0) | touch
 
     # Cooling
 
     def _cool_down(self, opens: Counter[int]) -> None:
         for watch, place in list(self._places.items()):
-            place.rounds = place.rounds + 1 if watch in opens else 0
+            place.rounds = place.rounds + 1 if opens[watch] else 0
             if not place.cool and not place.single and (opens[watch] > _HOT_EVENTS or place.rounds >= _HOT_ROUNDS):
                 self._cool(place)
 
@@ -228,7 +232,7 @@ class EventWatcher:
         place.cool = True
         try:
             self._inotify.change(place.path, _NAMES)
-            inside = [path for path in self._touches if os.path.dirname(path) == place.path]
+            inside = [path for path in self._touches if path.rpartition("/")[0] == place.path]
             names = [] if len(inside) > _HOT_EVENTS else os.listdir(place.path)
             if not names or len(names) > _MOST_ONCE:
                 # A folder of so many files stands for them; it counts as written where one of them was.
@@ -236,8 +240,10 @@ class EventWatcher:
                     self._mark(place.path, Touch.FOLDER | Touch.READ | self._touches[path] & Touch.WRITTEN)
                 return
             for path in (f"{place.path}/{name}" for name in names if place.names is None or name in place.names):
-                if path not in self._touches:
-                    self._places.setdefault(self._inotify.add(path, OPEN | ONCE), _Place(path, single=True))
+                known = self._touches.get(path, 0)
+                if not known & (Touch.READ | Touch.OPENED) or (known & Touch.WRITTEN and not known & Touch.READ):
+                    # What was opened is read or mapped, unless it was written: then a read is still to be told.
+                    self._places.setdefault(self._inotify.change(path, (ACCESS if known else OPEN) | ONCE), _Place(path, single=True))
         except OSError:
             self._complete = False
 
@@ -248,9 +254,11 @@ class EventWatcher:
                 place.cool, place.rounds = False, 0
                 try:
                     self._inotify.change(place.path, _EVERYTHING)
-                    if self._touches.get(place.path, Touch(0)) & Touch.FOLDER:
+                    if self._touches.get(place.path, 0) & Touch.FOLDER:
                         continue
-                    written = [entry.path for entry in os.scandir(place.path) if entry.is_file() and entry.stat().st_mtime_ns > self._since]
+                    # Of what is known to be read, `_judged` asks.
+                    others = [entry for entry in os.scandir(place.path) if not self._touches.get(entry.path, 0) & Touch.READ]
+                    written = [entry.path for entry in others if entry.is_file() and entry.stat().st_mtime_ns > self._since]
                 except OSError:
                     continue
                 for path in written:
@@ -273,7 +281,7 @@ def _before_pattern(path: str) -> tuple[str, str, str]:
     return path, "", ""
 
 
-def _judged(path: str, touch: Touch, since: int) -> Touch:
+def _judged(path: str, touch: int, since: int) -> int:
     """A file that was opened and not written was read, or its memory mapped, which makes no event for a read or a change."""
     if touch & Touch.OPENED and not touch & Touch.WRITTEN:
         touch |= Touch.READ

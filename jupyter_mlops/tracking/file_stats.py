@@ -28,19 +28,19 @@ class StatWatcher:
             if path not in self._before and (status := _status(path)) is not None:
                 self._before[path] = status
 
-    def collect(self) -> tuple[dict[str, Touch], bool]:
+    def collect(self) -> tuple[dict[str, int], bool]:
         after = self._statuses()
         for path in self._mentioned:
             if (status := _status(path)) is not None:
                 after[path] = status
-        touches: dict[str, Touch] = {}
+        touches: dict[str, int] = {}
         for path, status in after.items():
             if path not in self._before:
                 touches[path] = Touch.WRITTEN | Touch.CREATED
             elif self._before[path] != status:
                 touches[path] = Touch.WRITTEN
         for path in self._mentioned & self._before.keys():
-            touches[path] = touches.get(path, Touch(0)) | Touch.READ
+            touches[path] = touches.get(path, 0) | Touch.READ
         self._before, self._mentioned = after, set()
         return touches, True
 

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import IntFlag
 from pathlib import Path
 from typing import Protocol
 
@@ -27,14 +26,10 @@ _STORES = frozenset(("mlruns", "mlartifacts", "__pycache__", "node_modules", "si
 _NOT_DATA = re.compile(r"mlflow\.db.*|.*\.(?:pyc|pyo)|.*-(?:wal|shm|journal)|.*~")
 
 
-class Touch(IntFlag):
-    """What happened to one file, or to a folder that stands for its many files."""
+class Touch:
+    """What happened to one file, or to a folder that stands for its many: bits of an int, as an `IntFlag` takes a microsecond to ask."""
 
-    READ = 1
-    WRITTEN = 2
-    CREATED = 4
-    FOLDER = 8
-    OPENED = 16
+    READ, WRITTEN, CREATED, FOLDER, OPENED = 1, 2, 4, 8, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +45,7 @@ class Watcher(Protocol):
     """What tells of touched files; paths are absolute texts."""
 
     def mention(self, paths: set[str]) -> None: ...
-    def collect(self) -> tuple[dict[str, Touch], bool]: ...
+    def collect(self) -> tuple[dict[str, int], bool]: ...
     def close(self) -> None: ...
 
 
@@ -86,10 +81,10 @@ class FileWatch:
             named = path in mentioned
             if not named and _is_excluded(path, self._project):
                 continue
-            exists = os.path.exists(path)
-            if touch & Touch.WRITTEN and exists:
+            gone = bool(touch & Touch.WRITTEN) and not os.path.exists(path)
+            if touch & Touch.WRITTEN and not gone:
                 written.append(path)
-            if touch & Touch.READ and (exists or not touch & Touch.CREATED) and (named or self._counts_as_read(path)):
+            if touch & Touch.READ and not (gone and touch & Touch.CREATED) and (named or self._counts_as_read(path)):
                 read.append(path)
         return Touched(_summarised(read, folders), _summarised(written, folders), complete)
 
@@ -116,17 +111,15 @@ class FileWatch:
 
 def file_input(path: Path, project: Path) -> Input:
     """The record of a file or folder, without its digest; `stat` is (size, mtime_ns, inode), () when it is gone."""
+    text, inside = str(path), f"{project}{os.sep}"
+    name = text[len(inside) :].replace(os.sep, "/") if text.startswith(inside) else text
     try:
-        name = path.relative_to(project).as_posix()
-    except ValueError:
-        name = str(path)
-    try:
-        status = path.stat()
+        status = os.stat(text)
     except OSError:
-        return Input(name=name, kind="file", digest=None, source=str(path), why="it was gone when the cell ended")
+        return Input(name=name, kind="file", digest=None, source=text, why="it was gone when the cell ended")
     kind = "folder" if stat.S_ISDIR(status.st_mode) else "file"
     size = 0 if kind == "folder" else status.st_size
-    return Input(name=name, kind=kind, digest=None, source=str(path), size=size, stat=(status.st_size, status.st_mtime_ns, status.st_ino))
+    return Input(name=name, kind=kind, digest=None, source=text, size=size, stat=(status.st_size, status.st_mtime_ns, status.st_ino))
 
 
 def is_skipped_folder(path: str) -> bool:
@@ -163,6 +156,8 @@ def _is_excluded(path: str, project: str) -> bool:
 
 def _summarised(paths: list[str], folders: set[str]) -> frozenset[Path]:
     """Paths, with a folder in place of its files where it stands for them."""
+    if not folders and len(paths) <= FOLDER_STANDS:
+        return frozenset(map(Path, paths))
     counts = Counter(os.path.dirname(path) for path in paths)
     whole = folders.intersection(paths) | {folder for folder, count in counts.items() if count > FOLDER_STANDS}
     return frozenset(map(Path, whole | {path for path in paths if os.path.dirname(path) not in whole}))

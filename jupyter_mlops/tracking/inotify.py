@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from collections.abc import Iterator
+from collections import Counter
 from functools import cache
 
 ACCESS, MODIFY, OPEN = 0x1, 0x2, 0x20
@@ -33,22 +33,24 @@ class Inotify:
         return _checked(_library().inotify_add_watch(self.descriptor, os.fsencode(path), mask | _EXCLUDE_UNLINKED))
 
     def change(self, path: str, mask: int) -> int:
-        """As `add`, for a path that is watched already: at once, without letting another thread of Python run first."""
+        """As `add`, at once, without letting another thread of Python run first: for a cell that goes on meanwhile."""
         return _checked(_holding().inotify_add_watch(self.descriptor, os.fsencode(path), mask | _EXCLUDE_UNLINKED))
 
     def remove(self, watch: int) -> None:
         """Ends a watch; one that has ended already is all right."""
         _library().inotify_rm_watch(self.descriptor, watch)
 
-    def read(self) -> Iterator[tuple[int, int, str]]:
-        """(watch, mask, name) of each event that waits, in order."""
+    def read(self) -> Counter[tuple[int, int, bytes]]:
+        """The events that wait as (watch, mask, name), each with how often it came, in the order of the first ones."""
+        events: Counter[tuple[int, int, bytes]] = Counter()
         while (size := _holding().read(self.descriptor, self._buffer, _CHUNK)) > 0:
             data = ctypes.string_at(self._buffer, size)
             at = 0
             while at < size:
                 watch, mask, _, length = _HEADER.unpack_from(data, at)
                 at += _HEADER.size + length
-                yield watch, mask, os.fsdecode(data[at - length : at].rstrip(b"\0"))
+                events[watch, mask, data[at - length : at]] += 1
+        return events
 
     def close(self) -> None:
         os.close(self.descriptor)
