@@ -34,6 +34,7 @@ class Freezer:
 
     def __init__(self, objects: Callable[[], ObjectStore], on_trouble: Callable[[BaseException], None]) -> None:
         self._objects = objects
+        self._on_trouble = on_trouble
         self._background = Background("mlops-freeze", on_trouble)
         self._stored_now: dict[tuple[str, str], Input] = {}
 
@@ -73,7 +74,12 @@ class Freezer:
         keep = size <= limit
 
         def finish(frozen: Any, name: str = name) -> None:
-            item = self._stored(name, kind, frozen, source) if keep else self._not_kept(name, kind, frozen, source, size, limit)
+            try:
+                item = self._stored(name, kind, frozen, source) if keep else self._not_kept(name, kind, frozen, source, size, limit)
+            except Exception as error:
+                # Its run must say that it is missing.
+                self._on_trouble(error)
+                item = Input(name=name, kind=kind, digest=None, source=source, size=size, why=f"it could not be kept: {error}")
             ready(item)
 
         if size <= AT_ONCE:

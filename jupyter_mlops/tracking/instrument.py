@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from ..code.expressions import metric_name
 from ..code.fits import fit_calls, fitting_definitions
 from ..code.literals import keyword_literals
+from .fetched import KEEPER
 
 RECORDER = "__mlops__"
 _SHOWING = frozenset({"print", "display", "pprint"})
@@ -295,7 +296,7 @@ class _Strip(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         match node.func:
-            case ast.Attribute(value=ast.Name(id=name)) if name == RECORDER:
+            case ast.Attribute(value=ast.Name(id=name)) if name in (RECORDER, KEEPER):
                 return node.args[-1]
         return node
 

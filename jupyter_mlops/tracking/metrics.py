@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,8 @@ _DATA = re.compile(
 )
 # What a model was told, or chose for itself; parameters, whatever their values are.
 _SETTINGS = re.compile(r"(params?_?|config|settings|options)(\(.*\))?$")
+# A part of something that has a name.
+_PART = re.compile(r"""(?P<whole>\w+)(?:\[(?P<quote>["'])(?P<key>.+)(?P=quote)\]|\.(?P<attribute>\w+?)_?)""")
 _LONGEST_SCORES = 5_000
 _MOST_NAMES = 2_000
 
@@ -76,6 +78,21 @@ class Found:
 def passing(value: Any) -> float | int | None:
     """The number that an instrumented expression hands on, if it is one."""
     return values.scalar(value)
+
+
+def without_repeats(numbers: Mapping[str, float], logged: Callable[[str], Any]) -> dict[str, float]:
+    """Without parts of a dict or model (`scores['acc']`, `search.best_score_`) that stand under their own names (`acc`) in `numbers` or in
+    what was `logged` before."""
+
+    def repeats(name: str) -> bool:
+        match = _PART.fullmatch(name)
+        if match is None:
+            return False
+        part = match["key"] or match["attribute"]
+        others = {part, f"{match['whole']}.{part}"} - {name}
+        return any(numbers[name] in (numbers.get(other), logged(other)) for other in others)
+
+    return {name: number for name, number in numbers.items() if not repeats(name)}
 
 
 def of_model(model: Any) -> Found:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from ..code.statements import Statement
 from ..records import Input, to_json
@@ -20,23 +21,13 @@ from .freezing import Freezer
 from .instrument import Site
 from .products import found_models, pack_models
 from .provenance import Provenance, inherit
-from .scope import Fit, Scope, continues, evaluates
+from .scope import Fit, Host, Scope, continues, evaluates
 from .unseen import FitStates
 
 MODELS_PER_CELL = 100
 VALUES_PER_SITE = 10_000
 
 Emit = Callable[[Mapping[str, Any]], None]
-
-
-class Host(Protocol):
-    """What the tracker asks about user code's own use of MLflow in this process."""
-
-    def open_run(self) -> str | None: ...
-    def opened_run(self) -> str | None: ...
-    def autologging(self, flavor: str) -> bool: ...
-    def surroundings(self) -> dict[str, Any]:
-        """What a new run is told of where it belongs: experiment and tracking address."""
 
 
 class RunTracker:
@@ -92,8 +83,13 @@ class RunTracker:
         scope.made += [(statement, self.provenance.execute(statement)) for statement in ran]
         for definition in (item for _, made in scope.made for item in made):
             definition.inputs = inputs.get(definition.name, ())
-        for name, model in self._states.unseen(scope):
+        for fit in scope.open:
+            if not fit.run:
+                self._enter(scope, fit)
+        unseen = list(self._states.unseen(scope))
+        for name, model in unseen:
             self._adopt_unseen(scope, name, model)
+        self._mark([name for name, count in Counter(name for name, _ in unseen).items() if count > 1], scope.root)
         for fit in scope.fits:
             if not fit.closed:
                 self._release(fit)
@@ -155,11 +151,13 @@ class RunTracker:
         if receiver is None:
             # A function that fits is given its data as arguments, or reads it from the notebook's own names.
             fit.given = {name: scope.namespace[name] for name in sorted(self.provenance.captured(site.reads)) if name in scope.namespace}
-        self._place(scope, fit)
-        scope.fits.append(fit)
+        if hasattr(function, "cache_info"):
+            # Whether it fits at all, or gives what an earlier call fitted, only its end can tell.
+            misses = function.cache_info().misses
+            fit.answered = lambda: bool(function.cache_info().misses == misses)
+        else:
+            self._enter(scope, fit)
         scope.open.append(fit)
-        if scope.first_fit is None:
-            scope.first_fit = site.index
 
     def fit_takes(self, site: Site, label: str, value: Any) -> None:
         if self.scope is not None and self.scope.open:
@@ -182,13 +180,16 @@ class RunTracker:
             return
         fit.adopted = fit.adopted or self._host.opened_run()
         self._release(fit)
+        if fit.answered is not None and fit.answered():
+            self._mark(site.writes, next((item.run for item in scope.fits if item.result is value), None) or self._states.run_of(value))
+            return
+        if not fit.run:
+            self._enter(scope, fit)
         if site.loops and not continues(site):
             # The next turn of the loop may change the data in place.
             self._freeze(scope, fit)
         run = scope.root if site.gathered and scope.root else fit.run
-        for name in site.writes:
-            if name in self.provenance.names:
-                self.provenance.names[name].mark(run, self._order_of(run))
+        self._mark(site.writes, run)
 
     def value_passes(self, site: Site, value: Any) -> None:
         scope = self.scope
@@ -205,11 +206,25 @@ class RunTracker:
 
     # -- where a fit belongs
 
+    def _enter(self, scope: Scope, fit: Fit) -> None:
+        """Count a fit among those of the cell."""
+        assert fit.site is not None
+        self._place(scope, fit)
+        scope.fits.append(fit)
+        if scope.first_fit is None:
+            scope.first_fit = fit.site.index
+
+    def _mark(self, names: Iterable[str], run: str | None) -> None:
+        """Say that what the names stand for now is the product of a run."""
+        for name in names:
+            if run is not None and name in self.provenance.names:
+                self.provenance.names[name].mark(run, self._order_of(run))
+
     def _place(self, scope: Scope, fit: Fit) -> None:
         """Decide which run a new fit belongs to, and make that run if there is none yet."""
         assert fit.site is not None
         before = scope.fits[-1] if scope.fits else None
-        if scope.open:
+        if scope.open and scope.open[-1].run:
             # A fit inside the arguments of another: part of the same result.
             fit.run = scope.open[-1].run
             return
@@ -307,8 +322,7 @@ class RunTracker:
             self._place(scope, fit)
             scope.fits.append(fit)
             run = fit.run
-        if name in self.provenance.names:
-            self.provenance.names[name].mark(run, self._order_of(run))
+        self._mark([name], run)
 
     def _close(self, scope: Scope, fit: Fit) -> None:
         """Freeze what the fit made, before anything can change it."""
@@ -357,7 +371,8 @@ class RunTracker:
         """Add what is frozen to the run; until the fit is closed, its run can still become another one."""
         while fit.closed and fit.inputs:
             item = fit.inputs.popleft()
-            self._emit_record({"kind": "run", "id": fit.run, "at": time.time(), "inputs": [to_json(item)]})
+            told = {"skipped": [f"input {item.name}: {item.why}"]} if item.digest is None else {"inputs": [to_json(item)]}
+            self._emit_record({"kind": "run", "id": fit.run, "at": time.time(), **told})
 
     def _add_table(self, run: str) -> Callable[[Input], None]:
         return lambda item: self._emit_record(
@@ -373,8 +388,7 @@ class RunTracker:
             fitted = [fit for fit in scope.fits if scope.statement_of(fit) is statement]
             for name, runs in scope.holders(statement, fitted).items():
                 run = runs.pop() if len(runs) == 1 else scope.root
-                if run is not None and name in self.provenance.names:
-                    self.provenance.names[name].mark(run, self._order_of(run))
+                self._mark([name], run)
             for definition in made:
                 inherit(definition)
                 if (known := self._states.run_of(scope.namespace.get(definition.name))) is not None:
@@ -391,7 +405,8 @@ class RunTracker:
                     definition.run, definition.order = scope.root, self._order_of(scope.root)
 
     def _log(self, run: str, found: metrics.Found, at: float) -> None:
-        fresh = [(key, value) for key, value in found.numbers.items() if self._logged.get((run, key), object()) != value]
+        numbers = metrics.without_repeats(found.numbers, lambda key: self._logged.get((run, key)))
+        fresh = [(key, value) for key, value in numbers.items() if self._logged.get((run, key), object()) != value]
         records: list[list[Any]] = [[key, value, None, at] for key, value in fresh]
         for key, steps in found.series.items():
             if self._logged.get((run, key + "[]")) != steps:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ..code.statements import Statement
 from ..records import Input
@@ -14,9 +14,19 @@ from .instrument import Site
 from .provenance import Definition
 
 
+class Host(Protocol):
+    """What the tracker asks about user code's own use of MLflow in this process."""
+
+    def open_run(self) -> str | None: ...
+    def opened_run(self) -> str | None: ...
+    def autologging(self, flavor: str) -> bool: ...
+    def surroundings(self) -> dict[str, Any]:
+        """What a new run is told of where it belongs: experiment and tracking address."""
+
+
 @dataclass(slots=True, eq=False)
 class Fit:
-    """One fit, from the call to the moment when its model is frozen."""
+    """One fit, from the call to the moment when its model is frozen; `answered` tells whether a cache spared a function the work."""
 
     run: str
     site: Site | None
@@ -33,6 +43,7 @@ class Fit:
     closed: bool = False
     evaluates: bool = False
     trains: frozenset[int] = frozenset()
+    answered: Callable[[], bool] | None = None
 
     @property
     def preparation(self) -> bool:

@@ -1,4 +1,4 @@
-"""Finds fits that no instrumented call reported: in a file that a cell runs, in a library, or before tracking could look on."""
+"""Finds fits that no instrumented call reported: in a file that a cell runs, in a library, in threads, or before tracking could look on."""
 
 from __future__ import annotations
 
@@ -30,19 +30,21 @@ class FitStates:
 
     def unseen(self, scope: Scope) -> Iterator[tuple[str, Any]]:
         """The models, by name, that code of the cell fitted although none of its reported fits did."""
-        known = {id(fit.receiver) for fit in scope.fits} | {id(fit.result) for fit in scope.fits}
+        known = {id(model) for fit in scope.fits for value in (fit.receiver, fit.result) for model in (value, *models.held(value))}
         # Those that fit come first: a model that they were handed may have been built by another statement of the cell.
         for statement, _ in sorted(scope.made, key=lambda item: not item[0].fits):
-            for name in sorted(_touchable(statement)):
-                value = scope.namespace.get(name)
-                if value is None or id(value) in known or models.recognise(value) is None:
-                    continue
-                known.add(id(value))
-                met, before = id(value) in self._states, self._states.get(id(value))
-                self.remember(value)
-                after = self._states[id(value)]
-                if after is not None and after != before and not models.is_preparation(value) and (met or _may_fit(statement, name, value)):
-                    yield name, value
+            touchable = _touchable(statement)
+            for name in sorted(touchable | _reads(statement)):
+                for model in models.held(scope.namespace.get(name)):
+                    if id(model) in known or (name not in touchable and id(model) not in self._states):
+                        continue
+                    known.add(id(model))
+                    met, before = id(model) in self._states, self._states.get(id(model))
+                    self.remember(model)
+                    after = self._states[id(model)]
+                    fitted = after is not None and after != before and not models.is_preparation(model)
+                    if fitted and (met or _may_fit(statement, name, model)):
+                        yield name, model
 
 
 def _touchable(statement: Statement) -> frozenset[str]:
@@ -56,6 +58,10 @@ def _touchable(statement: Statement) -> frozenset[str]:
     if statement.fits:
         names |= statement.reads
     return names.union(*(_touchable(inner) for inner in statement.body))
+
+
+def _reads(statement: Statement) -> frozenset[str]:
+    return statement.reads.union(*(_reads(inner) for inner in statement.body))
 
 
 _GETTING = ("load", "read", "restore", "from_pretrained", "copy", "clone", "get", "pop", "create")
