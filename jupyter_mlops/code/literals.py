@@ -33,8 +33,8 @@ def words(text: str) -> frozenset[str]:
 
 # Names under which notebooks import modules: their functions are known by their own names.
 MODULES = words(
-    "F bs4 builtins bz2 collections cv2 datetime duckdb fastai functools gc glob gzip heapq imblearn itertools jax jnp joblib json "
-    "keras lgb lightgbm logging math mlflow msno multiprocessing nltk nn np numpy optuna os pa pandas pathlib pd pickle pl platform "
+    "F bs4 builtins bz2 collections cv2 datetime duckdb fastai functools gc glob gzip heapq imblearn importlib itertools jax jnp joblib "
+    "json keras lgb lightgbm logging math mlflow msno multiprocessing nltk nn np numpy optuna os pa pandas pathlib pd pickle pl platform "
     "polars pprint pq psutil pyarrow random re requests scipy shutil skimage sklearn skops sm smf spacy sqlalchemy sqlite3 statistics "
     "statsmodels subprocess sys tempfile tensorflow tf threading timeit torch torchaudio torchtext torchvision transformers urllib "
     "wandb warnings xgb xgboost yaml zipfile"

@@ -20,7 +20,7 @@ _CHANGING = FITTING_METHODS | words(
 # Functions that change their first argument.
 _CHANGING_FIRST = words(
     "anext copyto delattr exhaust fill_diagonal heapify heappop heappush heappushpop heapreplace insort insort_left insort_right next "
-    "place put put_along_axis putmask setattr shuffle"
+    "place put put_along_axis putmask reload setattr shuffle"
 )
 # Methods and functions that leave their object and arguments as they are.
 _READING = words(
@@ -45,10 +45,17 @@ _READING = words(
 )
 # Calls whose result holds nothing of their object and arguments.
 _FRESH = words(
-    "abs accuracy_score all any argmax argmin bool classification_report clone confusion_matrix copy corr count deepcopy describe "
-    "f1_score float glob hash id input int isinstance isna isnull item len listdir log_loss max mean mean_absolute_error "
-    "mean_squared_error median min nunique open precision_score predict predict_proba prod quantile r2_score range recall_score repr "
-    "roc_auc_score round score std str sum tolist type unique value_counts var"
+    "abs accuracy_score agg aggregate all any apply applymap argmax argmin argsort array assign astype average_precision_score "
+    "balanced_accuracy_score bincount bool classification_report clip clone concat concatenate confusion_matrix copy corr count cov "
+    "crosstab cross_val_predict cross_val_score cross_validate cumprod cumsum cut decision_function deepcopy describe diff digitize dot "
+    "drop drop_duplicates dropna equals evaluate exp f1_score factorize fillna fit_predict fit_resample fit_transform float from_dict "
+    "get_dummies glob hash histogram hstack id idxmax idxmin input int inverse_transform isin isinstance isna isnull item join kneighbors "
+    "learning_curve len linspace listdir log log_loss map mask max mean mean_absolute_error mean_squared_error median melt merge min mode "
+    "nlargest norm nsmallest notna notnull nunique ones ones_like open pivot pivot_table precision_recall_curve precision_score predict "
+    "predict_log_proba predict_proba prod qcut quantile query r2_score randint randn range recall_score rename replace repr reset_index "
+    "roc_auc_score roc_curve round sample score score_samples select_dtypes set_index sort_index sort_values "
+    "split sqrt stack startswith std str strip sum to_frame to_numeric tolist train_test_split transform type unique unstack "
+    "validation_curve value_counts var vstack where with_columns zeros zeros_like"
 )
 # Functions of modules that draw from a global random generator or seed it.
 _GLOBAL_DRAWS = words(
@@ -117,6 +124,8 @@ def shared(node: ast.expr | None) -> frozenset[str]:
     match node:
         case ast.Name(id=name):
             return frozenset() if is_module(name) else frozenset({name})
+        case ast.Subscript(slice=ast.Compare() | ast.List() | ast.BinOp(op=ast.BitAnd() | ast.BitOr()) | ast.UnaryOp(op=ast.Invert())):
+            return frozenset()  # rows or columns chosen by a mask or a list are copied
         case ast.Attribute(value=value) | ast.Subscript(value=value) | ast.Starred(value=value) | ast.Await(value=value):
             return shared(value)
         case ast.Tuple(elts=items) | ast.List(elts=items) | ast.Set(elts=items) | ast.BoolOp(values=items):

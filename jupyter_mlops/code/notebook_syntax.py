@@ -82,6 +82,11 @@ class Cell:
     moved: bool = False
 
 
+def lines_of(source: str) -> list[str]:
+    """The lines of a cell, as a `Cell` counts them."""
+    return _LINE_END.split(source)
+
+
 def parse_python(text: str) -> ast.Module:
     """The tree of plain Python, without the parser's warnings, which would appear among the user's output; raises one of `UNREADABLE`."""
     if not _MAY_WARN.search(text):
@@ -101,7 +106,7 @@ def parse_expression(text: str) -> ast.expr:
 
 def parse_cell(source: str) -> Cell | None:
     """The cell as Python, or None when it is neither Python nor IPython."""
-    lines = tuple(_LINE_END.split(source))
+    lines = tuple(lines_of(source))
     try:
         if not _PROMPT.match(source):
             return Cell(lines, parse_python(source))

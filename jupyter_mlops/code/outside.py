@@ -10,7 +10,7 @@ from .literals import dotted, words
 from .notebook_syntax import Magic, magic_of, split_words
 
 MOST_TEXTS = 200
-_URL = re.compile(
+URL = re.compile(
     r"(?:https?|s?ftp|ssh|s3[an]?|gs|gcs|hdfs|abfss?|azure|az|wasbs?|hf|redis|snowflake|bigquery|"
     r"(?:postgres|postgresql|mysql|mssql|mongodb)(?:\+\w+)?)://",
     re.IGNORECASE,
@@ -36,7 +36,7 @@ def uses_network(nodes: Iterable[ast.AST], magics: Iterable[Magic]) -> bool:
         if _magic_uses_network(magic):
             return True
     for node in nodes:
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _URL.match(node.value):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and URL.match(node.value):
             return True
         if isinstance(node, ast.Call) and _call_uses_network(node):
             return True
@@ -55,7 +55,7 @@ def _call_uses_network(call: ast.Call) -> bool:
 def _magic_uses_network(magic: Magic) -> bool:
     given = split_words(magic.text + "\n" + magic.body)
     command = magic.kind == "shell" or magic.name in {"bash", "sh", "sx", "system", "script"}
-    return magic.name in _MAGICS or (command and (bool(_COMMANDS & set(given)) or any(_URL.search(word) for word in given)))
+    return magic.name in _MAGICS or (command and (bool(_COMMANDS & set(given)) or any(URL.search(word) for word in given)))
 
 
 def path_texts(nodes: Iterable[ast.AST], magics: Iterable[Magic]) -> tuple[str, ...]:

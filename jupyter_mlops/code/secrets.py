@@ -34,6 +34,7 @@ _COMMON = words(
     """
 )
 _SHORTEST = 5
+_MOST_SOURCES = 200
 # Found in lower-cased text: a word that secret names have, and what stands between a name and its value.
 _KEYWORD = r"(?:passw|passphrase|pwd|secret|token|key|credential|auth|pass|pw|pat)"
 _GIVEN = re.compile(
@@ -63,6 +64,7 @@ class Redactor:
         self._names: dict[str, str] = {}
         self._values: dict[str, str] = {}
         self._known: dict[str, str] = {}
+        self._sources: dict[tuple[str, int], str] = {}
         self._extra_given = tuple(re.compile(re.escape(name) + r"[\"']?\s{0,3}[:=]") for name in self._extra)
 
     def learn(self, name: str, value: str) -> str:
@@ -114,7 +116,13 @@ class Redactor:
 
     def source(self, source: str) -> str:
         """A cell's source with secret literals replaced by `secret("NAME")`: the same lines, and still valid Python (or IPython)."""
-        return secret_source.replace(source, self)
+        # A cell's source is asked for as it begins and as it ends; only secrets that were learnt in between can make a difference.
+        key = (source, len(self._names))
+        if key not in self._sources:
+            if len(self._sources) >= _MOST_SOURCES:
+                self._sources.clear()
+            self._sources[key] = secret_source.replace(source, self)
+        return self._sources[key]
 
     def _item(self, key: Any, value: Any) -> Any:
         name = str(key)

@@ -83,6 +83,22 @@ def analyse(source: str, known_fitting: frozenset[str] = frozenset()) -> tuple[S
         return ()
 
 
+def plain(statements: Sequence[Statement]) -> bool:
+    """Whether a cell only binds literals or defines functions: it draws no number, opens no file, and binds what its text says."""
+    return bool(statements) and not any(
+        item.reads
+        or item.calls
+        or item.imports
+        or item.star_imports
+        or item.deletes
+        or item.opaque
+        or item.texts
+        or item.mutates
+        or item.body
+        for item in statements
+    )
+
+
 class _Analysis:
     def __init__(self, cell: Cell, known_fitting: frozenset[str]) -> None:
         self.cell = cell
