@@ -7,8 +7,11 @@ MlopsError                      (exit status 2)
 ├── NotKept                     the digest is known, its bytes are not here
 ├── DataError                   a value cannot be frozen by content
 ├── Corrupt                     stored bytes are not what was written
+├── Altered                     a record was changed after it was made
 ├── DemoFailed                  a cell of the demo's notebook raised
 ├── ModelRefused                a model cannot be saved safely
+├── NotRebuilt                  the packages of a run cannot be installed
+├── StepRefused                 a step would not give the recorded result
 └── StoreError                  a store cannot be reached or written
     ├── DiskFull
     └── WorkerUnavailable
@@ -61,6 +64,13 @@ class Corrupt(MlopsError):
         super().__init__(f"{what} in {where} is damaged: its content does not match its digest; restore it from a backup.")
 
 
+class Altered(MlopsError):
+    """A record was changed after it was made."""
+
+    def __init__(self, what: str, where: str) -> None:
+        super().__init__(f"{what} in {where} was altered after it was recorded, so it is not replayed: restore it from a backup.")
+
+
 class DemoFailed(MlopsError):
     """A cell of the demo's notebook raised."""
 
@@ -70,6 +80,22 @@ class DemoFailed(MlopsError):
 
 class ModelRefused(MlopsError):
     """A model cannot be saved without a choice that only the user can make."""
+
+
+class NotRebuilt(MlopsError):
+    """The packages of a run cannot be installed."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(
+            f"The run's environment cannot be rebuilt, because {what} cannot be installed ({why}): without --env, the packages here are used."
+        )
+
+
+class StepRefused(MlopsError):
+    """A step would not give the recorded result."""
+
+    def __init__(self, out: str, why: str) -> None:
+        super().__init__(f"{out} was not written, because the step would not give the recorded result: {why}")
 
 
 class StoreError(MlopsError):

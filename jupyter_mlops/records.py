@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from typing import Any, Self
+
+_PLAIN = frozenset((str, int, float, bool))
 
 
 def to_json(value: Any) -> Any:
     """Plain JSON values of a record, or of lists, tuples and dicts of records."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: to_json(getattr(value, item.name)) for item in fields(value)}
+    kind: type = type(value)
+    if value is None or kind in _PLAIN:
+        return value
+    if names := _names(kind):
+        return {name: to_json(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -22,6 +28,12 @@ def to_json(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     return value
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    """The names of a record's fields; () for other classes."""
+    return tuple(item.name for item in fields(kind)) if is_dataclass(kind) else ()
 
 
 class _Record:
@@ -73,7 +85,9 @@ class CellEvent(_Record):
 
     `seq` is the true order within the session, from 1. `reads`, `writes`, `mutates`, `deletes` are names of the user's namespace.
     `values` holds the digests of the frames and arrays that the cell bound or changed, by name. `random` describes the state of the
-    random generators before the cell (see `tracking.random_state`). `peak_memory` is the process's highest resident size so far, in bytes.
+    random generators before the cell (see `tracking.random_state`). `fetched` holds the data that its network and database statements
+    gave, by name, in the order in which it came: [digest, mark of the expression that asked for it]. `peak_memory` is the process's
+    highest resident size so far, in bytes.
     """
 
     session: str
@@ -92,6 +106,7 @@ class CellEvent(_Record):
     files_read: tuple[Any, ...] = ()
     files_written: tuple[Any, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
+    fetched: Mapping[str, Any] = field(default_factory=dict)
     random: Mapping[str, Any] = field(default_factory=dict)
     cpu_seconds: float = 0.0
     peak_memory: int = 0
@@ -185,7 +200,8 @@ class Problem(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node(_Record):
-    """One node of a lineage: `kind` is run, model, metric, data, file, cell or parameter; `below` holds what it came from."""
+    """One node of a lineage: `kind` is run, model, metric, name, figure, statement, data, file, cell or parameter; `below` holds what it
+    came from."""
 
     kind: str
     name: str
@@ -263,3 +279,105 @@ class Slice(_Record):
     source: str = ""
     proof: str = "unproved"
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellState(_Record):
+    """How one cell of a notebook stands. `state`: fresh, stale, never run, gone (no longer in the notebook) or running.
+
+    `cell` is the notebook's id of the cell, `seq` its last execution (None: there was none), `line` the first line of its source;
+    `why` says in sentences what makes it stale.
+    """
+
+    cell: str
+    seq: int | None
+    line: str
+    state: str
+    why: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostName(_Record):
+    """A name that lives on although no code in the notebook makes it any more; `seq` is the execution that did."""
+
+    name: str
+    seq: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen(_Record):
+    """What a restart and a run of all cells from the top would bring to one cell.
+
+    `kind`: error (it would raise, `name` is not bound yet), value (`name` would be another than it was given), code (its code was edited),
+    new (it was never run) or missing (it is no longer in the notebook, so that it would not run).
+    """
+
+    kind: str
+    cell: str
+    seq: int | None
+    line: str
+    why: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status(_Record):
+    """Where a notebook and its kernel differ: `cells` in the order of the notebook, `names` without code, and `restart`, foreseen changes.
+
+    `saved` is when the notebook file was saved last (None: it cannot be read, and the cells stand in the order of their first execution).
+    """
+
+    session: str
+    notebook: str
+    saved: float | None = None
+    cells: tuple[Any, ...] = ()
+    names: tuple[Any, ...] = ()
+    restart: tuple[Any, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter(_Record):
+    """A value that can be set from outside a step: `type` as an annotation, `help` from the comments of the code.
+
+    `source` tells what an input is read from: file (its default is a path), snapshot (a file written beside the step, since the data came
+    from a network or a database), or "" for a parameter that is no input.
+    """
+
+    name: str
+    type: str
+    default: Any
+    help: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(_Record):
+    """A papermill notebook cut out of a run. `parameters` holds a `Parameter` for each line of its parameters cell, `inputs` those
+    among them that are data; `outputs` are the declared results as {"name", "kind", "value"}.
+
+    `kept` of `executed` statements are in it. `proof` is how it was shown to give the recorded results: "minimal" when without any of its
+    statements it does not, else "proved". `files` were written beside it, `notes` say what else there is to know.
+    """
+
+    path: str
+    run: str
+    parameters: tuple[Any, ...] = ()
+    inputs: tuple[Any, ...] = ()
+    outputs: tuple[Any, ...] = ()
+    kept: int = 0
+    executed: int = 0
+    proof: str = ""
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored(_Record):
+    """A folder in which a run can be opened and run again: `files` are what was put there, relative to it; `notes` what could not be."""
+
+    folder: str
+    run: str
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..code.paths import mentioned
-from ..code.statements import Statement, analyse
+from ..code.statements import Statement, analyse, plain
+from ..code.versions import Execution
 from ..records import CellEvent, Input, to_json
 from .bindings import Bindings, is_users
 from .files import file_input
@@ -39,6 +40,7 @@ class Capture:
         self._bindings = Bindings()
         self._statements: tuple[Statement, ...] = ()
         self._random: dict[str, Any] = {}
+        self._plain = False
 
     def install(self) -> None:
         self._shell.events.register("pre_run_cell", self.begin)
@@ -70,6 +72,13 @@ class Capture:
             if result is None or (self._info is not None and result.info is self._info):
                 self._info = None
 
+    def running(self) -> Execution | None:
+        """The execution that goes on now, as far as it is known."""
+        info, session = self._info, self._session
+        if info is None:
+            return None
+        return Execution(seq=session.seq, source=session.redactor.source(info.raw_cell), cell=info.cell_id or "")
+
     def _begin(self, info: Any) -> None:
         session, source = self._session, info.raw_cell
         self._info = info
@@ -80,6 +89,7 @@ class Capture:
         )
         session.outputs.flush(seq)
         session.outputs.begin(seq)
+        session.fetches.new_cell()
         namespace = self._shell.user_ns
         self._statements = analyse(source, session.fitting)
         self._prepare(namespace)
@@ -88,10 +98,14 @@ class Capture:
 
     def _prepare(self, namespace: dict[str, Any]) -> None:
         session = self._session
+        session.files.drain()
+        self._random, self._plain = {}, plain(self._statements)
+        if self._plain:
+            session.files.watch(())
+            return
         reads = frozenset[str]().union(*(statement.reads for statement in self._statements))
         self._random = session.random.before({name: namespace[name] for name in reads if name in namespace})
         self._bindings.remember(namespace)
-        session.files.drain()
         session.files.watch(mentioned([statement.source for statement in self._statements], namespace))
 
     def _scope(self, seq: int, info: Any, started: float) -> Scope:
@@ -113,6 +127,7 @@ class Capture:
         session = self._session
         self._info = info
         self._statements = analyse(info.raw_cell, session.fitting)
+        self._plain = False
         self._bindings.remember(self._shell.user_ns)
         session.redactor.learn_source(info.raw_cell)
         seq = session.next_seq()
@@ -132,9 +147,10 @@ class Capture:
         session.redactor.learn_values({name: self._shell.user_ns[name] for name in writes if name in self._shell.user_ns})
         text = session.redactor.text(_traceback(error)) if error is not None else ""
         session.freezer.new_cell()
-        read = [self._file(path) for path in sorted(touched.read)]
-        written = [self._file(path) for path in sorted(touched.written)]
-        inputs = self._inputs(read, touched.read)
+        paths = sorted(touched.read, key=str)
+        read = [self._file(path) for path in paths]
+        written = [self._file(path) for path in sorted(touched.written, key=str)]
+        inputs = self._inputs(read, paths)
         scope = session.runs.scope
         seq = scope.seq if scope is not None else session.seq
         self._keep_foreign_data(inputs)
@@ -165,12 +181,13 @@ class Capture:
             files_read=tuple(read),
             files_written=tuple(written),
             values=values,
-            random={**self._random, **session.random.arrived()},
+            random={**self._random, **session.random.arrived(), **session.random.made(self._bound(writes))},
             cpu_seconds=cpu,
             peak_memory=_peak_memory(),
             runs=tuple(runs),
         )
         session.journal.append({"kind": "cell", **to_json(event)})
+        session.learn_versions(event, self._statements)
         session.collect_modules()
         session.cell_ended(runs)
 
@@ -180,11 +197,15 @@ class Capture:
         writes = set[str]().union(*(statement.writes for statement in self._statements))
         mutates = set[str]().union(*(statement.mutates for statement in self._statements))
         deletes = set[str]().union(*(statement.deletes for statement in self._statements))
-        bound, gone = self._bindings.changed(self._shell.user_ns)
+        bound, gone = (set[str](), set[str]()) if self._plain else self._bindings.changed(self._shell.user_ns)
         writes |= bound - mutates
         deletes |= gone
         known = (reads, writes - deletes, mutates, deletes)
         return tuple(set(filter(is_users, names)) for names in known)  # type: ignore[return-value]  # four in, four out
+
+    def _bound(self, names: set[str]) -> dict[str, Any]:
+        namespace = self._shell.user_ns
+        return {name: namespace[name] for name in names if name in namespace}
 
     def _file(self, path: Path) -> Input:
         session = self._session
@@ -195,13 +216,13 @@ class Capture:
         session.files.expect_reader([path])
         return item
 
-    def _inputs(self, read: list[Input], paths: frozenset[Path]) -> dict[str, tuple[Input, ...]]:
+    def _inputs(self, read: list[Input], paths: list[Path]) -> dict[str, tuple[Input, ...]]:
         """Which files each name that the cell bound may come from: those that its statement mentions, else all that the cell read."""
         by_name: dict[str, tuple[Input, ...]] = {}
         if not read:
             return by_name
         for statement in self._statements:
-            named = [item for item, path in zip(read, sorted(paths), strict=True) if any(path.name in text for text in statement.texts)]
+            named = [item for item, path in zip(read, paths, strict=True) if any(path.name in text for text in statement.texts)]
             for name in statement.writes | statement.mutates:
                 by_name[name] = tuple(dict.fromkeys((*by_name.get(name, ()), *(named or read))))
         return by_name
@@ -222,6 +243,9 @@ class Capture:
                 continue
             for name in sorted(statement.writes):
                 value = self._shell.user_ns.get(name)
+                if name in session.fetches.items:
+                    inputs[name] = (*inputs.get(name, ()), *session.fetches.items[name])
+                    continue
 
                 def ready(item: Input, name: str = name) -> None:
                     inputs[name] = (*inputs.get(name, ()), item)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import importlib.metadata
+import json
 import os
 import platform
 import re
@@ -26,6 +28,7 @@ def describe() -> dict[str, Any]:
     """Packages with versions, Python, platform, hardware, and the names (never the values) of the environment's variables."""
     return {
         "packages": packages(),
+        "direct": direct_references(),
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "executable": sys.executable,
@@ -35,6 +38,7 @@ def describe() -> dict[str, Any]:
         "gpus": _gpus(),
         # With a random hash seed, the order of sets of texts differs from kernel to kernel.
         "hash_randomization": bool(sys.flags.hash_randomization) and os.environ.get("PYTHONHASHSEED", "random") == "random",
+        "hash_seed": seed if (seed := os.environ.get("PYTHONHASHSEED", "")).isdigit() else None,
         "variables": sorted(os.environ),
     }
 
@@ -43,6 +47,34 @@ def packages() -> dict[str, str]:
     """Installed distributions and their versions by normalised name (PEP 503), as `import` finds them: the first on `sys.path` wins."""
     folders = tuple(dict.fromkeys(os.path.abspath(entry or os.curdir) for entry in sys.path))
     return dict(_packages(folders, tuple(_changed(folder) for folder in folders)))
+
+
+def direct_references() -> dict[str, str]:
+    """Where the distributions came from that no index gave, by normalised name (PEP 610), as pip takes it: a URL, `git+URL@COMMIT`, or
+    `-e URL` for one that is installed as a link to its folder. Credentials are left out."""
+    folders = tuple(dict.fromkeys(os.path.abspath(entry or os.curdir) for entry in sys.path))
+    return dict(_direct(folders, tuple(_changed(folder) for folder in folders)))
+
+
+@lru_cache(maxsize=4)
+def _direct(folders: tuple[str, ...], changed: tuple[int, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for folder in folders:
+        for path in glob.iglob(os.path.join(glob.escape(folder), "*.dist-info", "direct_url.json")):
+            name = os.path.basename(os.path.dirname(path)).partition("-")[0]
+            try:
+                found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), _reference(json.loads(Path(path).read_text("utf-8"))))
+            except (OSError, ValueError, LookupError):
+                continue
+    return dict(sorted(found.items()))
+
+
+def _reference(origin: dict[str, Any]) -> str:
+    url = without_credentials(str(origin["url"]))
+    vcs = origin.get("vcs_info") or {}
+    if vcs:
+        return f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+    return f"-e {url}" if (origin.get("dir_info") or {}).get("editable") else url
 
 
 @lru_cache(maxsize=4)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from ..errors import DataError
 from ..records import Input
 from ..store import snapshots
 from ..store.objects import ObjectStore
@@ -23,6 +25,10 @@ COPIED = 32_000_000
 # How fast content is hashed, for deciding whether a value of a cell that no result depends on is worth the time.
 _BYTES_PER_SECOND = 1.5e9
 _OBJECTS_PER_SECOND = 1e6
+_COPIED_PER_SECOND = 3e9
+_LEAST = 0.0005
+# How long the thread may be busy with one value: with bytes it leaves the interpreter to the cells, with objects it does not.
+_PATIENCE, _OBJECTS_PATIENCE = 1.0, 0.1
 
 Ready = Callable[[Input], None]
 
@@ -51,16 +57,25 @@ class Freezer:
         self._freeze(name, value, ready, source, budget)
 
     def digest_if_cheap(self, name: str, value: Any, seconds: float, ready: Ready) -> None:
-        """The digest of a value that a cell bound, if it can be had in a few percent of the cell's own `seconds`."""
+        """The digest of a value that a cell bound, if the cell need not wait for it longer than a few percent of its own `seconds`.
+
+        What takes longer is digested by the thread, from a copy that is had in that time.
+        """
         kind = snapshots.freezable(value)
         if kind is None:
             return
         allowed = max(0.003, 0.02 * seconds)
-        cost = _cost(value)
-        if cost <= allowed:
-            ready(self._digested(name, kind, value))
-        elif cost <= 10 * allowed and (copy := _lazy_copy(value)) is not None:
-            self._background.do(lambda: ready(self._digested(name, kind, copy)))
+        size, objects = _size(value) / _BYTES_PER_SECOND, _objects(value) / _OBJECTS_PER_SECOND
+
+        def digest(frozen: Any) -> None:
+            # An array of figures, a column of functions: it is no data after all.
+            with suppress(DataError):
+                ready(self._digested(name, kind, frozen))
+
+        if _LEAST + size + objects <= allowed:
+            digest(value)
+        elif size <= _PATIENCE and objects <= max(_OBJECTS_PATIENCE, 10 * allowed) and (copy := _copy_within(value, allowed)) is not None:
+            self._background.do(lambda: digest(copy))
 
     def wait(self, timeout: float) -> bool:
         """Wait until everything that was handed in is frozen; False when `timeout` seconds were not enough."""
@@ -84,7 +99,11 @@ class Freezer:
 
         if size <= AT_ONCE:
             # By content: within a cell an array can change in place, and another one can take its address.
-            key = (kind, snapshots.digest(value))
+            try:
+                key = (kind, snapshots.digest(value))
+            except DataError as error:
+                ready(Input(name=name, kind=kind, digest=None, source=source, size=size, why=str(error)))
+                return
             if key not in self._stored_now:
                 self._stored_now[key] = self._stored(name, kind, value, source)
             ready(replace(self._stored_now[key], name=name, source=source))
@@ -121,14 +140,17 @@ def _size(value: Any) -> int:
     return int(getattr(value, "nbytes", 0))
 
 
-def _cost(value: Any) -> float:
-    """Seconds that a digest is likely to take."""
-    objects = 0
-    if _is_pandas(value, "DataFrame"):
-        objects = len(value) * sum(1 for dtype in value.dtypes if dtype.kind == "O")
-    elif getattr(getattr(value, "dtype", None), "kind", "") == "O":
-        objects = int(getattr(value, "size", 0))
-    return 0.0005 + _size(value) / _BYTES_PER_SECOND + objects / _OBJECTS_PER_SECOND
+def _objects(value: Any) -> int:
+    """How many Python objects a value consists of; texts in Arrow's memory are none."""
+    dtypes = list(value.dtypes) if _is_pandas(value, "DataFrame") else [getattr(value, "dtype", None)]
+    rows = len(value) if _is_pandas(value, "DataFrame", "Series", "Index") else int(getattr(value, "size", 0) or 0)
+    return rows * sum(1 for dtype in dtypes if getattr(dtype, "kind", "") == "O" and getattr(dtype, "storage", "") != "pyarrow")
+
+
+def _copy_within(value: Any, seconds: float) -> Any:
+    """A copy that later changes cannot reach and that is had in `seconds`, else None."""
+    copy = _lazy_copy(value)
+    return _real_copy(value) if copy is None and _size(value) / _COPIED_PER_SECOND <= seconds else copy
 
 
 def _shape(value: Any) -> tuple[int | None, int | None]:
@@ -157,6 +179,9 @@ def _real_copy(value: Any) -> Any:
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.ndarray) and value.dtype != object:
         return value.copy(order="K")
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "Tensor") and isinstance(value, torch.Tensor):
+        return value.detach().clone()
     return value.copy() if _is_pandas(value, "DataFrame", "Series") or hasattr(value, "nnz") else None
 
 

@@ -16,7 +16,8 @@ _WORDS = struct.Struct("<625I")
 class RandomStates:
     """Watches the global generators of `random`, NumPy and PyTorch, and generators that the user's names hold.
 
-    States are texts that fit in JSON, by key: `random`, `numpy`, `torch`, `torch.cuda`, and `name:rng` for a generator bound to `rng`.
+    States are texts that fit in JSON, by key: `random`, `numpy`, `torch`, `torch.cuda`, `name:rng` for a generator bound to `rng`, and
+    `made:rng` for the state in which NumPy made it.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,16 @@ class RandomStates:
         self._had_numpy = True
         state = _first_numpy_state()
         return {} if state is None else {"numpy": _encode("numpy", state)}
+
+    @staticmethod
+    def made(names: Mapping[str, Any]) -> dict[str, str]:
+        """The first states of the NumPy generators among the values that the cell bound, however many numbers it drew from them since."""
+        numpy_random = sys.modules.get("numpy.random")
+        if numpy_random is None:
+            return {}
+        kinds = (numpy_random.Generator, numpy_random.RandomState)
+        made = {name: _first_state(value) for name, value in names.items() if isinstance(value, kinds)}
+        return {f"made:{name}": _encode(name, state) for name, state in made.items() if state is not None}
 
     @staticmethod
     def restore(states: Mapping[str, str], names: Mapping[str, Any] | None = None) -> tuple[str, ...]:
@@ -84,14 +95,22 @@ def _generator_state(value: Any) -> Any:
 
 
 def _first_numpy_state() -> Any:
-    # NumPy seeds its global generator from the system's entropy as it is imported, and keeps that entropy.
+    # NumPy seeds its global generator from the system's entropy as it is imported.
+    return _first_state(getattr(sys.modules["numpy.random"].mtrand, "_rand", None))
+
+
+def _first_state(generator: Any) -> Any:
+    """The state in which NumPy made a generator: it keeps the entropy that it took then. None where it does not."""
     numpy_random: Any = sys.modules["numpy.random"]
+    legacy = isinstance(generator, numpy_random.RandomState)
     try:
-        seed = numpy_random.mtrand._rand._bit_generator.seed_seq
-        first = numpy_random.MT19937(numpy_random.SeedSequence(seed.entropy))
+        bits = generator._bit_generator if legacy else generator.bit_generator
+        seed = bits.seed_seq
+        first = type(bits)(numpy_random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key, pool_size=seed.pool_size))
     except (AttributeError, TypeError, ValueError):
         return None
-    return {**_plain(first.state), "has_gauss": 0, "gauss": 0.0}
+    state = _plain(first.state)
+    return {**state, "has_gauss": 0, "gauss": 0.0} if legacy else state
 
 
 def _plain(value: Any) -> Any:

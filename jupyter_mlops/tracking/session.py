@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import atexit
-import getpass
 import json
 import os
-import platform
-import socket
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -20,13 +17,16 @@ from typing import TYPE_CHECKING, Any
 from .. import config
 from ..code.secrets import Redactor
 from ..code.statements import Statement, analyse
+from ..code.versions import Execution, History
 from ..config import Settings
 from ..errors import MlopsError, ModelRefused
 from ..records import CellEvent, Input, Output, Run, Snapshot, to_json
 from ..store import client
 from ..store.journal import Journal
 from ..store.runs import SessionState, to_run
+from . import origin
 from .background import Background
+from .executions import as_execution, files_of
 
 if TYPE_CHECKING:
     from ..store.objects import ObjectStore
@@ -68,11 +68,11 @@ class Session:
         self.shell: Any = None
         self.seq = 0
         self.fitting: frozenset[str] = frozenset()
-        self.notebook = _notebook(settings.project)
+        self.notebook = origin.notebook(settings.project)
         self.redactor = Redactor(settings.secrets)
         self.redactor.learn_environment(os.environ)
         self.on_runs: Callable[[list[Run]], None] | None = None
-        self.journal = Journal.create(settings.home, self._header())
+        self.journal = Journal.create(settings.home, origin.header(settings, self.notebook))
         self._book = SessionState(header={"session": self.journal.session, "notebook": self.notebook})
         self._last: str | None = None
         self._troubles: list[str] = []
@@ -80,9 +80,10 @@ class Session:
         self._background = Background("mlops-background", self.trouble)
         self._opened_by_user = False
         self._file_digests: dict[tuple[str, tuple[int, ...]], Input] = {}
-        self._known_modules: dict[str, dict[str, str]] = {}
-        self._waiting_modules: deque[tuple[str, Path, bytes]] = deque()
+        self._fetched = count()
         self._capture: Any = None
+        self.history = History()
+        self.last_files: dict[str, Input] = {}
         self._closed = False
 
     # -- its parts, made when they are first needed
@@ -129,15 +130,21 @@ class Session:
     def watch_shell(self, shell: Any) -> None:
         """Capture the cells of an IPython shell from here on; cells that ran before are noted as untracked."""
         from .capture import Capture
+        from .fetched import FetchKeeper
         from .instrument import Instrument, Recorder
+        from .modules import ModuleKeeper
 
         self.shell = shell
+        self._modules = ModuleKeeper(self.settings.project, lambda source: self.objects.put(self.redactor.source(source).encode()))
         recorder = Recorder(self.runs, self.trouble)
         recorder.install()
         self._capture = Capture(self, shell)
         self._capture.install()
-        self._instrument = Instrument(recorder, lambda: self.fitting, lambda: self.state == "on" and self.runs.scope is not None)
-        shell.ast_transformers.append(self._instrument)
+        self.fetches = FetchKeeper(self._keep_fetched, shell.user_ns, lambda: self.state == "on", self.trouble)
+        self.fetches.install()
+        instrument = Instrument(recorder, lambda: self.fitting, lambda: self.state == "on" and self.runs.scope is not None)
+        self._transformers = (self.fetches, instrument)
+        shell.ast_transformers.extend(self._transformers)
         self.outputs.install()
         self._note_earlier(shell)
         self._background.do(self._describe_environment)
@@ -160,8 +167,9 @@ class Session:
         if self.shell is not None:
             self._capture.remove()
             self.outputs.remove()
-            if self._instrument in self.shell.ast_transformers:
-                self.shell.ast_transformers.remove(self._instrument)
+            for transformer in self._transformers:
+                if transformer in self.shell.ast_transformers:
+                    self.shell.ast_transformers.remove(transformer)
             self.outputs.flush(self.seq + 1)
         if "freezer" in self.__dict__:
             self.freezer.wait(self.freezer.DRAIN)
@@ -234,6 +242,11 @@ class Session:
             self.fitting = (self.fitting - statement.writes) | statement.fitting_defs
             self.learn_fitting(statement.body)
 
+    def learn_versions(self, event: CellEvent, statements: tuple[Statement, ...]) -> None:
+        """Remember what an execution was given and made, for `status`."""
+        self.history.add(as_execution(event), statements)
+        self.last_files.update(files_of(event))
+
     def file_frozen(self, path: Path, item: Input) -> Input:
         """A file's content, kept; a file that did not change since it was kept is not read again."""
         from dataclasses import replace
@@ -270,6 +283,10 @@ class Session:
             "runs": sum(1 for run in self._book.runs.values() if run.own),
             "trouble": [*([self.journal.trouble] if self.journal.trouble else []), *self._troubles],
         }
+
+    def running(self) -> Execution | None:
+        """The execution that goes on now; None between cells and while tracking is off."""
+        return self._capture.running() if self._capture is not None else None
 
     # -- runs that user code opens with MLflow
 
@@ -313,20 +330,6 @@ class Session:
 
     # -- its surroundings
 
-    def _header(self) -> dict[str, Any]:
-        return {
-            "pid": self.pid,
-            "host": socket.gethostname(),
-            "user": _user(),
-            "started": time.time(),
-            "project": str(self.settings.project),
-            "notebook": self.notebook,
-            "python": platform.python_version(),
-            "tracking_uri": os.environ.get("MLFLOW_TRACKING_URI"),
-            "experiment": self.settings.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME"),
-            "environment": None,
-        }
-
     def _describe_environment(self) -> None:
         """Write the environment to the journal where it differs from what was written last; in the background, as git is asked."""
         from . import environment
@@ -336,7 +339,7 @@ class Session:
         described = {
             **environment.describe(),
             "git": git,
-            "modules": list(self._known_modules.values()),
+            "modules": list(self._modules.known.values()),
             "sys_path": [folder for folder in sys.path if folder],
         }
         digest = self.objects.put(json.dumps(described, sort_keys=True, default=str).encode())
@@ -344,24 +347,10 @@ class Session:
             self._environment = digest
             self.journal.append({"kind": "session", "environment": digest})
 
-    @cached_property
-    def _local_modules(self) -> Any:
-        from .environment import LocalModules
-
-        return LocalModules(self.settings.project)
-
-    def collect_modules(self, seconds: float = 0.02) -> None:
-        """Keep the source of local modules that were imported or reloaded since the last time; what takes longer than `seconds` waits.
-
-        For the thread that runs cells: CPython 3.11 fails when two threads make syntax trees at the same time.
-        """
-        self._waiting_modules.extend(self._local_modules.seen())
-        deadline = time.perf_counter() + seconds
-        while self._waiting_modules and time.perf_counter() < deadline:
-            name, path, content = self._waiting_modules.popleft()
-            where = path.relative_to(self.settings.project).as_posix() if path.is_relative_to(self.settings.project) else str(path)
-            text = self.redactor.source(content.decode("utf-8", "replace"))
-            self._known_modules[name] = {"module": name, "path": where, "digest": self.objects.put(text.encode())}
+    def collect_modules(self) -> None:
+        """Keep the source of local modules that were imported or reloaded since the last time."""
+        for seq, modules in self._modules.collect(self.seq).items():
+            self.journal.append({"kind": "modules", "seq": seq, "modules": modules})
 
     def _note_earlier(self, shell: Any) -> None:
         """Cells that ran before tracking began: their code and order are known, nothing else."""
@@ -386,6 +375,25 @@ class Session:
                 status="untracked",
             )
             self.journal.append({"kind": "cell", **to_json(event)})
+            self.learn_versions(event, statements)
+
+    def _keep_fetched(self, name: str, value: Any, source: str, mark: int, ready: Callable[[Input], None]) -> bool:
+        """Freeze what a network or database statement gave a name; whether it is data."""
+        from ..store.snapshots import freezable
+
+        if freezable(value) is None:
+            return False
+        seq, number = self.seq, next(self._fetched)
+
+        def kept(item: Input) -> None:
+            ready(item)
+            if item.digest is None:
+                return
+            record = {"kind": "fetched", "seq": seq, "name": name, "number": number, "digest": item.digest, "mark": mark}
+            self.journal.append(record)
+
+        self.freezer.keep_whole(name, value, kept, source, self.settings.keep)
+        return True
 
     def _put_model(self, data: bytes) -> str:
         self._learn_secrets()
@@ -412,22 +420,3 @@ class Session:
     def _emit_outputs(self, seq: int, outputs: list[Output]) -> None:
         self._learn_secrets()
         self.journal.append({"kind": "outputs", "seq": seq, "outputs": self.redactor.json(to_json(outputs))})
-
-
-def _notebook(project: Path) -> str:
-    """The notebook's path, relative to the project where possible; "" where the front end does not tell."""
-    path = os.environ.get("JPY_SESSION_NAME", "")
-    main = sys.modules.get("__main__")
-    told = getattr(main, "__vsc_ipynb_file__", "") or path
-    whole = Path(told)
-    if whole.suffix not in (".ipynb", ".py", ".md"):
-        # Some front ends tell the name of a session that is no document.
-        return ""
-    return whole.relative_to(project).as_posix() if whole.is_relative_to(project) else whole.as_posix()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return ""

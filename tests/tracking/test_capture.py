@@ -143,8 +143,36 @@ def test_frames_and_arrays_that_a_cell_binds_have_a_digest(notebook: Notebook) -
 
 
 def test_random_state_before_a_cell_is_kept_when_it_changed(notebook: Notebook) -> None:
-    notebook.run("import random\nrandom.random()", "random.random()", "pass", "pass")
+    notebook.run("import random\nrandom.random()", "random.random()", "random", "random")
     assert [bool(cell["random"]) for cell in notebook.cells[1:]] == [True, True, False]
+
+
+def test_random_state_is_kept_by_the_next_cell_that_could_draw(notebook: Notebook) -> None:
+    notebook.run("import random\nrandom.seed(1)", "C = 0.5", "def draw():\n    return random.random()", "draw()")
+    assert [list(cell["random"]) for cell in notebook.cells[1:]] == [[], [], ["random"]]
+
+
+@pytest.mark.parametrize(
+    ("cell", "bound"),
+    [
+        ("C = 0.5", {"C"}),
+        ("def make():\n    global made\n    made = 1", {"make"}),
+        ("make()", {"made"}),
+        ("exec('hidden = 1')", {"hidden"}),
+        ("from math import *", {"pi"}),
+    ],
+)
+def test_names_that_a_cell_binds_are_found_however_it_binds_them(notebook: Notebook, cell: str, bound: set[str]) -> None:
+    notebook.run("def make():\n    global made\n    made = 1", cell)
+    assert bound <= set(notebook.cells[-1]["writes"])
+
+
+def test_names_bound_between_cells_are_not_the_next_cells(notebook: Notebook) -> None:
+    notebook.run("a = 1")
+    notebook.names.update(between=1, a=2)
+    notebook.run("b = abs(-1)", "del between\na = abs(-3)")
+    first, second = notebook.cells[-2:]
+    assert (first["writes"], second["writes"], second["deletes"]) == (["b"], ["a"], ["between"])
 
 
 def test_cells_before_tracking_are_noted(project: Any, notebook: Notebook) -> None:
