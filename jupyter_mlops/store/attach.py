@@ -10,12 +10,16 @@ from typing import Any, Protocol
 
 from ..config import Settings
 from ..errors import MlopsError, StoreError
-from .attachments import HISTORY, as_json, history_notebook, run_files, safe_path
+from .attachments import HISTORY, history_notebook, run_files, safe_path
 from .deliver import Delivery, Target
+from .notebook_json import as_json
 from .objects import ObjectStore
+from .recordings import portable
+from .seals import content_digest, model_digest
 from .tracking_server import Refused, Unreachable
 
 _TRIES = 3
+_MOST_SEALED = 40
 TABLES = "mlflow.loggedArtifacts"
 
 
@@ -84,6 +88,8 @@ class Attachment:
                 place.write_bytes(content)
             with target.server.calling() as client:
                 client.log_artifacts(target.run_id, folder)
+        if HISTORY in files:
+            self._seal(target, history=content_digest(files[HISTORY][1]))
         tables = [{"path": path, "type": "table"} for path in sorted({*there, *files}) if path.startswith("tables/")]
         if tables:
             with target.server.calling() as client:
@@ -98,7 +104,8 @@ class Attachment:
         mark = zlib.crc32(repr((told, sorted(own))).encode())
         if not events or there.get(HISTORY) == mark:
             return {}
-        return {HISTORY: (mark, history_notebook(list(events), own, self._delivery.objects))}
+        place = portable(target.session, target.state, target.environment.described)
+        return {HISTORY: (mark, history_notebook(list(events), own, self._delivery.objects, place))}
 
     def _given(self, target: Target, there: dict[str, int | str]) -> dict[str, tuple[int | str, bytes]]:
         """The artifacts and tables that the run's records name, where they are not in MLflow yet."""
@@ -150,6 +157,20 @@ class Attachment:
                 outcome = None
                 self._delivery.refuse(target, f"{record.get('name')} ({record.get('class')}): {error}")
             self._delivery.note(target, models=saved | {str(number): outcome}, model_tries=0)
+            if outcome is not None:
+                self._seal_model(target, outcome)
+
+    def _seal_model(self, target: Target, saved: dict[str, Any]) -> None:
+        digest = model_digest(target.server, saved["uri"])
+        if digest:
+            sealed = target.sent.get("seals", {}).get("models", {})
+            self._seal(target, models=sealed | {saved["uri"]: {"name": saved["name"], "digest": digest}})
+
+    def _seal(self, target: Target, **digests: Any) -> None:
+        seals = target.sent.get("seals", {}) | digests
+        if "models" in seals:
+            seals["models"] = dict(list(seals["models"].items())[-_MOST_SEALED:])  # a tag holds only so much
+        self._delivery.note(target, seals=seals)
 
     def _save(self, target: Target, record: dict[str, Any]) -> dict[str, Any]:
         environment, settings = target.environment, self._delivery.settings

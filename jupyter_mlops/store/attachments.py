@@ -7,19 +7,15 @@ import json
 import posixpath
 import re
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from ..errors import MlopsError
+from ..records import to_json
 from . import limits
+from .notebook_json import Objects, as_json, notebook_output
 from .runs import RunState, SessionState
 
 HISTORY = "mlops/history.ipynb"
-
-
-class Objects(Protocol):
-    """What is needed of the object store here."""
-
-    def get(self, digest: str) -> bytes: ...
 
 
 class Environment:
@@ -118,13 +114,19 @@ def whole_values(state: RunState) -> dict[str, Any]:
     return {kind: entries for kind, entries in found.items() if entries}
 
 
-def history_notebook(events: list[Mapping[str, Any]], own: set[int], objects: Objects) -> bytes:
+def history_notebook(events: list[Mapping[str, Any]], own: set[int], objects: Objects, told: Mapping[str, Any] | None = None) -> bytes:
     """The executions as a notebook (nbformat 4.5): source as executed, in true order, outputs for the run's `own` cells only.
 
-    Each cell's metadata holds the rest of its event under "mlops", so that another machine can replay from this file alone.
+    Each cell's metadata holds the rest of its event under "mlops", and the notebook's what is `told` of the session (see
+    `recordings.portable`), so that another machine can replay from this file alone.
     """
     cells = [_cell(event, event["seq"] in own, objects) for event in events]
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}, "language_info": {"name": "python"}}
+    metadata: dict[str, Any] = {
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+        "language_info": {"name": "python"},
+    }
+    if told is not None:
+        metadata["mlops"] = to_json(told)
     return as_json({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells})
 
 
@@ -132,6 +134,27 @@ def events_of(notebook: bytes) -> list[dict[str, Any]]:
     """The CellEvents, as JSON, that `history_notebook` wrote."""
     cells = json.loads(notebook)["cells"]
     return [cell["metadata"]["mlops"] | {"source": cell["source"]} for cell in cells if "mlops" in cell.get("metadata", {})]
+
+
+def recording_of(notebook: bytes) -> dict[str, Any] | None:
+    """What `history_notebook` was told of the session, with the events and the outputs of the run's own; None where it was not told."""
+    document = json.loads(notebook)
+    told: dict[str, Any] | None = document["metadata"].get("mlops")
+    if told is None:
+        return None
+    shown = {cell["metadata"]["mlops"]["seq"]: [_shown(output) for output in cell["outputs"]] for cell in document["cells"]}
+    return told | {"events": [event | {"outputs": shown[event["seq"]]} for event in events_of(notebook)]}
+
+
+def _shown(output: Mapping[str, Any]) -> dict[str, Any]:
+    """An output of a notebook as an event has it."""
+    match output["output_type"]:
+        case "stream":
+            return {"kind": "stream", "name": output["name"], "data": {"text/plain": output["text"]}}
+        case "error":
+            return {"kind": "error", "name": output["ename"], "data": {"text/plain": "\n".join(output["traceback"])}}
+        case kind:
+            return {"kind": "result" if kind == "execute_result" else "display", "name": "", "data": output["data"]}
 
 
 def _cell(event: Mapping[str, Any], own: bool, objects: Objects) -> dict[str, Any]:
@@ -142,54 +165,8 @@ def _cell(event: Mapping[str, Any], own: bool, objects: Objects) -> dict[str, An
         "metadata": {"mlops": kept},
         "source": event.get("source", ""),
         "execution_count": event["seq"],
-        "outputs": [_output(output, event["seq"], objects) for output in event.get("outputs", ())] if own else [],
+        "outputs": [notebook_output(output, event["seq"], objects) for output in event.get("outputs", ())] if own else [],
     }
-
-
-def _output(output: Mapping[str, Any], count: int, objects: Objects) -> dict[str, Any]:
-    data = {mime: _whole(value, mime, objects) for mime, value in (output.get("data") or {}).items()}
-    text = next((value for value in data.values() if isinstance(value, str)), "")
-    match output.get("kind"):
-        case "stream":
-            return {"output_type": "stream", "name": output.get("name") or "stdout", "text": text}
-        case "error":
-            name, _, message = text.strip().rpartition("\n")[2].partition(": ")
-            return {"output_type": "error", "ename": output.get("name") or name, "evalue": message, "traceback": text.splitlines()}
-        case "result":
-            return {"output_type": "execute_result", "execution_count": count, "data": data, "metadata": {}}
-        case _:
-            return {"output_type": "display_data", "data": data, "metadata": {}}
-
-
-def _whole(value: Any, mime: str, objects: Objects) -> Any:
-    if isinstance(value, Mapping) and set(value) >= {"object", "size"}:
-        try:
-            value = objects.get(value["object"]).decode("utf-8", "replace")
-        except (MlopsError, OSError):
-            return f"[{value['size']} bytes that are not in this store]"
-        if mime.endswith("json"):
-            try:
-                return json.loads(value)
-            except ValueError:
-                return value
-    return value
-
-
-def as_json(value: Any) -> bytes:
-    """Readable JSON in UTF-8. NaN and infinities become texts, which every JSON reader takes."""
-    try:
-        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=str)
-    except ValueError:
-        text = json.dumps(_finite(value), indent=1, ensure_ascii=False, default=str)
-    return text.encode("utf-8", "backslashreplace")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if value - value == 0 else {"inf": "Infinity", "-inf": "-Infinity"}.get(str(value), "NaN")
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def safe_path(path: str) -> str:

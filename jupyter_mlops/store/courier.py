@@ -16,6 +16,7 @@ from .attach import Attachment
 from .deliver import Delivery, Waiting
 from .queries import Pending
 from .runs import DIED, RunState, SessionState, merge
+from .seals import Sealer
 from .state import Ledger
 from .tracking_server import Refused, Unreachable
 
@@ -50,6 +51,7 @@ class Courier:
         self._ledger = ledger
         self._delivery = delivery
         self._attachment = attachment
+        self._sealer = Sealer(ledger)
         self._followed: dict[str, _Followed] = {}
         self._done = {session: position for session, (position, state) in ledger.sessions().items() if state == ENDED}
         self._recovered = {session: position for session, (position, state) in ledger.sessions().items() if state == RECOVERED}
@@ -95,12 +97,12 @@ class Courier:
                     state = followed.session.runs[identifier]
                     if not state.own:
                         changes.append(state)
-                    elif not state.deleted:
+                    else:
                         run = self._delivery.as_run(followed.session, state)
                         found[identifier] = Pending(run, self._delivery.uri(followed.session, state))
             for state in changes:
                 before = found.get(state.id) or self._delivered(state.id)
-                if before is not None and not state.deleted:
+                if before is not None:
                     found[state.id] = Pending(merge(before.run, state), before.uri)
             return list(found.values())
 
@@ -154,6 +156,12 @@ class Courier:
             for followed in self._followed.values():
                 followed.waiting = dict.fromkeys(followed.waiting, 0.0)
                 followed.held.clear()
+
+    def _seal(self, followed: _Followed) -> None:
+        with contextlib.suppress(OSError):  # the user deleted the store under a living kernel
+            self._sealer.seal(followed.session.id, followed.path, followed.read)
+        if followed.state != OPEN:
+            self._sealer.forget(followed.session.id)
 
     def _list(self) -> None:
         folder = self._home / "journal"
@@ -265,6 +273,7 @@ class Courier:
         if followed.delivered != followed.read or followed.state != OPEN:
             followed.delivered = followed.read
             _sync(followed.path)
+            self._seal(followed)
             self._ledger.set_session(
                 followed.session.id, float(followed.session.header.get("started") or 0.0), followed.read, followed.state
             )

@@ -287,6 +287,7 @@ class Delivery:
             tags["mlops.skipped"] = "\n".join(target.skipped)
             tags["mlops.error"] = state.error.strip().rpartition("\n")[2]
             tags["mlops.model"] = self._model_tag(target)
+            tags["mlops.seals"] = json.dumps(target.sent["seals"]) if target.sent.get("seals") else ""
             if not state.adopted:
                 tags |= self._mlflow_tags(target)
             tags = {key: limits.tag(value) for key, value in tags.items() if value}

@@ -60,6 +60,12 @@ def _clause(match: re.Match[str], is_metric: Callable[[str], bool]) -> str:
     return f"params.`{limits.key(bare)}` {compare} {quoted}".rstrip()
 
 
+def sorted_by(ordering: list[str]) -> tuple[str, str] | None:
+    """What an order goes by, if any run may lack it: (metrics, params or tags, its key)."""
+    match = re.match(r"(metrics|params|tags)\.`(.+)` (?:ASC|DESC)$", ordering[0])
+    return (match[1], match[2]) if match else None
+
+
 def order(sort: str) -> list[str]:
     """`-auc` as MLflow's order "metrics.auc DESC"; "" is newest first."""
     name = sort.strip() or "-started"

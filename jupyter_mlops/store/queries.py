@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -16,13 +17,15 @@ from mlflow.utils.search_utils import SearchUtils
 from ..errors import NotFound, UsageError
 from ..records import Run
 from . import limits
-from .attachments import HISTORY, events_of
+from .attachments import HISTORY, events_of, recording_of
 from .deliver import NOTE
-from .filters import order, translate
+from .filters import order, sorted_by, translate
+from .runs import DELETED
 from .state import Ledger
 from .tracking_server import OWN_ID, Refused, Servers, TrackingServer, Unreachable, searchable
 
 _ID = re.compile(r"[0-9a-f]{4,32}")
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,9 @@ class Queries:
 
     def runs(self, where: str = "", sort: str = "", limit: int = 50, offset: int = 0, experiment: str | None = None) -> list[Run]:
         """Runs that match an MLflow filter (or plain names, see `filters`), sorted, newest first by default."""
-        pending = [item.run for item in self._pending() if experiment is None or item.run.experiment == experiment]
-        hidden = {run.own_id for run in pending}
+        waiting = [item.run for item in self._pending() if experiment is None or item.run.experiment == experiment]
+        hidden = {run.own_id for run in waiting}
+        pending = [run for run in waiting if run.status != DELETED]
         found: dict[str, Run] = {}
         candidates: list[entities.Run] = []
         for run in pending:
@@ -63,7 +67,7 @@ class Queries:
                         candidates.append(entity)
                         found[entity.info.run_id] = _from_entity(entity, name)
         except Unreachable:
-            return self._without_mlflow(pending, where, ordering, limit, offset, experiment)
+            return self._without_mlflow(waiting, where, ordering, limit, offset, experiment)
         except Refused as refusal:
             raise _not_understood(refusal) from None
         chosen = self._choose(candidates, translate(where, lambda name: any(name in run.metrics for run in found.values())), ordering)
@@ -89,15 +93,27 @@ class Queries:
 
     def events(self, run: Run) -> list[dict[str, Any]]:
         """The CellEvents, as JSON, that the run's own file in MLflow holds; [] when it has none."""
+        history = self._history(run)
+        return events_of(history) if history else []
+
+    def recording(self, run: Run) -> dict[str, Any]:
+        """What the run's own file in MLflow tells of its session (see `recordings.portable`). Raises NotFound when it has none."""
+        history = self._history(run)
+        told = recording_of(history) if history else None
+        if told is None:
+            raise NotFound("recorded history of run", run.name or run.id, "It was made elsewhere, and not delivered with its history.")
+        return told
+
+    def _history(self, run: Run) -> bytes:
         for server, _ in self._places():
             try:
                 with server.calling() as client:
                     path = client.download_artifacts(run.id, HISTORY)
                 with open(path, "rb") as file:
-                    return events_of(file.read())
-            except (Refused, Unreachable, OSError, ValueError):
+                    return file.read()
+            except (Refused, Unreachable, OSError):
                 continue
-        return []
+        return b""
 
     def _places(self) -> list[tuple[TrackingServer, set[str] | None]]:
         """Where to look, and for which experiments: None is all; of a shared server, only those that runs went to from here."""
@@ -147,15 +163,27 @@ class Queries:
 
     def _choose(self, candidates: list[entities.Run], where: str, ordering: list[str]) -> list[entities.Run]:
         try:
-            return list(SearchUtils.sort(SearchUtils.filter(candidates, where), ordering))  # type: ignore[no-untyped-call]  # MLflow leaves these untyped
+            chosen = SearchUtils.filter(candidates, where)  # type: ignore[no-untyped-call]  # MLflow leaves these untyped
+            by = sorted_by(ordering)
+            if by is not None and chosen and not any(by[1] in getattr(run.data, by[0]) for run in candidates) and not self._is_there(*by):
+                raise _not_sortable(by, candidates)
+            return list(SearchUtils.sort(chosen, ordering))  # type: ignore[no-untyped-call]  # as above
         except MlflowException as error:
             raise _not_understood(error) from None
+
+    def _is_there(self, kind: str, key: str) -> bool:
+        """Whether any run that MLflow has holds a metric, parameter or tag, be it left out by the filter."""
+        for server, names in self._places():
+            with contextlib.suppress(Refused, Unreachable):
+                if list(self._search(server, names, f"{kind}.`{key}` " + ("> -1e308" if kind == "metrics" else "LIKE '%'"), order(""), 1)):
+                    return True
+        return False
 
     def _without_mlflow(
         self, pending: list[Run], where: str, ordering: list[str], limit: int, offset: int, experiment: str | None
     ) -> list[Run]:
         known = {run.own_id: run for run in [*self._ledger.runs(), *pending] if experiment is None or run.experiment == experiment}
-        by_id = {run.id: run for run in known.values()}
+        by_id = {run.id: run for run in known.values() if run.status != DELETED}
         filter_string = translate(where, lambda name: any(name in run.metrics for run in by_id.values()))
         chosen = self._choose([_entity(run) for run in by_id.values()], filter_string, ordering)
         return [by_id[item.info.run_id] for item in chosen[offset : offset + limit]]
@@ -230,6 +258,15 @@ def _not_understood(error: Exception) -> UsageError:
     return UsageError(f'This filter or order is not understood ({told}): write, for example, --where "auc > 0.8 and C = 0.1" --sort -auc.')
 
 
+def _not_sortable(by: tuple[str, str], candidates: list[entities.Run]) -> UsageError:
+    """An order by what none of the runs has would be no order, and nobody would notice."""
+    metrics = sorted({key for run in candidates for key in run.data.metrics})
+    params = sorted({f"params.{key}" for run in candidates for key in run.data.params})
+    names = ", ".join([*metrics[:_MOST_NAMED], *params[:3], "started", "ended", "name", "status"])
+    kind = by[0].removesuffix("s").replace("param", "parameter")
+    return UsageError(f"No run here has a {kind} {by[1]!r} to sort by: sort by {names}, or with - before it by the largest first.")
+
+
 def _exists(uri: str) -> bool:
     from pathlib import Path
 
@@ -268,7 +305,7 @@ def _from_entity(entity: entities.Run, experiment: str) -> Run:
     return Run(
         id=info.run_id,
         name=info.run_name or "",
-        status=info.status,
+        status=DELETED if info.lifecycle_stage == entities.LifecycleStage.DELETED else info.status,
         experiment=experiment,
         started=(info.start_time or 0) / 1000,
         seconds=seconds,

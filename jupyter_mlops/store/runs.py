@@ -10,6 +10,7 @@ from typing import Any
 from ..records import Run
 
 KILLED = "KILLED"
+DELETED = "DELETED"
 RUNNING = "RUNNING"
 DIED = "the process ended without a word while this run was open"
 
@@ -132,7 +133,8 @@ class RunState:
 @dataclass(slots=True)
 class SessionState:
     """One session as its journal tells it. `cells` are CellEvents as JSON by their seq; `begun` those that started and did not end (yet);
-    `shown` and `values` hold the outputs and digests that came apart from their cells, while these ran or after."""
+    `shown` and `values` hold the outputs and digests that came apart from their cells, while these ran or after, `fetched` the digests of
+    what the network or a database gave, by name in order, `modules` the versions of the user's own modules that an execution met first."""
 
     header: dict[str, Any] = field(default_factory=dict)
     cells: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -140,6 +142,8 @@ class SessionState:
     runs: dict[str, RunState] = field(default_factory=dict)
     shown: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     values: dict[int, dict[str, str]] = field(default_factory=dict)
+    fetched: dict[int, dict[str, list[list[Any]]]] = field(default_factory=dict)
+    modules: dict[int, list[dict[str, str]]] = field(default_factory=dict)
     snapshots: list[dict[str, Any]] = field(default_factory=list)
     ended: float | None = None
     last: float = 0.0
@@ -173,6 +177,11 @@ class SessionState:
                 case "values":
                     self.values.setdefault(record["seq"], {}).update(record["values"])
                     touched |= self._runs_of(record["seq"])
+                case "fetched":
+                    known = self.fetched.setdefault(record["seq"], {}).setdefault(record["name"], [])
+                    known.append([record["number"], record["digest"], record["mark"]])
+                case "modules":
+                    self.modules.setdefault(record["seq"], []).extend(record["modules"])
                 case "run":
                     state = self.runs.setdefault(record["id"], RunState(record["id"]))
                     state.patch(record)
@@ -221,7 +230,9 @@ class SessionState:
     def _whole(self, event: dict[str, Any]) -> dict[str, Any]:
         seq = event["seq"]
         outputs = [*event.get("outputs", ()), *self.shown.get(seq, ())]
-        return event | {"outputs": outputs, "values": {**event.get("values", {}), **self.values.get(seq, {})}}
+        values = {**event.get("values", {}), **self.values.get(seq, {})}
+        fetched = {name: [told[1:] for told in sorted(given)] for name, given in self.fetched.get(seq, {}).items()}
+        return event | {"outputs": outputs, "values": values, "fetched": {**event.get("fetched", {}), **fetched}}
 
     def _seen(self, moment: Any) -> None:
         self.last = max(self.last, float(moment or 0.0))
@@ -263,7 +274,7 @@ def to_run(state: RunState, session: SessionState, *, experiment: str, mlflow_id
     return Run(
         id=mlflow_id or state.adopted or state.id,
         name=state.name,
-        status=state.status or RUNNING,
+        status=DELETED if state.deleted else state.status or RUNNING,
         experiment=state.experiment or experiment,
         started=state.started or state.at,
         seconds=None if state.ended is None or state.started is None else max(0.0, state.ended - state.started),
@@ -297,6 +308,7 @@ def merge(run: Run, patch: RunState) -> Run:
         tags={key: value for key, value in {**run.tags, **patch.tags}.items() if value is not None},
         note=run.note if patch.note is None else patch.note,
         name=patch.name or run.name,
+        status=DELETED if patch.deleted else run.status,
         delivered=False,
     )
 

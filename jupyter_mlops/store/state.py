@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS files (
     source TEXT NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL, inode INTEGER NOT NULL, input TEXT NOT NULL,
     PRIMARY KEY (source, size, mtime, inode)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seals (session TEXT PRIMARY KEY, position INTEGER NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS kept (digest TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
 """
 
@@ -120,6 +121,15 @@ class Ledger:
             " ON CONFLICT (session) DO UPDATE SET position = excluded.position, state = excluded.state",
             session, started, position, state,
         )  # fmt: skip
+
+    def seal(self, session: str) -> tuple[int, str] | None:
+        """(How many bytes of a session's journal are sealed, the digest of these); see `seals`."""
+        rows = self._run("SELECT position, digest FROM seals WHERE session = ?", session)
+        return (int(rows[0][0]), str(rows[0][1])) if rows else None
+
+    def set_seal(self, session: str, position: int, digest: str) -> None:
+        """Seal the first `position` bytes of a session's journal."""
+        self._run("INSERT OR REPLACE INTO seals (session, position, digest) VALUES (?, ?, ?)", session, position, digest)
 
     def sent(self, session: str, run: str) -> dict[str, Any]:
         """What of this session's patches to this run is in MLflow; {} when nothing is."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..config import Settings
-from ..errors import UsageError
+from ..errors import NotFound, UsageError
 from ..records import Problem, Run
-from . import journal, live
+from . import inputs, journal, live, recordings
+from .attachments import Environment
 from .courier import Courier
 from .objects import ObjectStore
 from .queries import Queries
 from .runs import DIED, SessionState, fold_session
+from .seals import altered, altered_journal, model_files
 from .state import Ledger
-from .tracking_server import Servers
+from .tracking_server import Servers, Unreachable
 
 
 class Verbs:
@@ -48,9 +51,12 @@ class Verbs:
             "resolve": lambda ref: self._run(ref).id,
             "history": self._history,
             "cells": self._cells,
+            "recording": self._recording,
             "flush": self._flush,
             "status": self._status,
             "verify": self._verify,
+            "altered": self._altered,
+            "model_files": self._model_files,
             "gc": self._gc,
         }
         if verb not in verbs:
@@ -73,6 +79,26 @@ class Verbs:
         events = session.history(last) if session is not None else self._queries.events(run)
         return [self._with_digests(event) for event in events]
 
+    def _recording(self, ref: str) -> dict[str, Any]:
+        """What `recordings.recording` tells of the run's session up to the run's last execution, and the run itself."""
+        run = self._run(ref)
+        if not run.session or not run.cells:
+            raise UsageError(f"Run {run.name or run.id!r} was not made by cells of a tracked notebook: there is no history to run again.")
+        path = self._settings.home / "journal" / f"{run.session}.jsonl"
+        if path.exists():
+            over = not journal.alive(path)
+            told = recordings.recording(journal.read(path)[0], max(run.cells), self._described, ended=over)
+        else:
+            told = self._queries.recording(run)
+        return told | {"run": run, "events": [self._with_digests(event, self._read) for event in told["events"]]}
+
+    def _described(self, digest: str) -> Mapping[str, Any]:
+        return recordings.plain(Environment(digest, self._objects).described)
+
+    def _read(self, item: dict[str, Any]) -> dict[str, Any]:
+        """A large file that no run asked for, read now if it is still what the cell saw."""
+        return inputs.resolve(item, self._settings, self._ledger, self._objects)
+
     def _cells(self, session: str) -> list[dict[str, Any]]:
         found = self._session(session)
         return [self._with_digests(event) for event in found.history()] if found is not None else []
@@ -87,16 +113,21 @@ class Verbs:
         died = None if journal.alive(path) else DIED  # before the read: a clean end comes before the lock is freed
         return fold_session(journal.read(path)[0], died=died)
 
-    def _with_digests(self, event: dict[str, Any]) -> dict[str, Any]:
+    def _with_digests(
+        self, event: dict[str, Any], otherwise: Callable[[dict[str, Any]], dict[str, Any]] = lambda item: item
+    ) -> dict[str, Any]:
         return event | {
-            name: [self._digested(item) for item in event.get(name, ())] for name in ("files_read", "files_written") if name in event
+            name: [self._digested(item, otherwise) for item in event.get(name, ())]
+            for name in ("files_read", "files_written")
+            if name in event
         }
 
-    def _digested(self, item: Any) -> Any:
+    def _digested(self, item: Any, otherwise: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
         if not isinstance(item, dict) or item.get("digest") or len(item.get("stat") or ()) != 3:
             return item
         path = self._settings.project / str(item.get("source") or item.get("name"))
-        return item | (self._ledger.file(str(path), item["stat"]) or {})
+        known = self._ledger.file(str(path), item["stat"])
+        return otherwise(item) if known is None else item | known
 
     def _flush(self, timeout: float = 60.0) -> dict[str, Any]:
         """Wait until all that is journaled now is delivered: {"done", "waiting", "why"}."""
@@ -128,6 +159,28 @@ class Verbs:
 
     def _verify(self) -> list[Problem]:
         return [*self._objects.verify(), *live.damaged_journals(self._settings.home)]
+
+    def _model_files(self, ref: str, name: str) -> str:
+        """The folder with the files of a run's model of this name. Raises NotFound."""
+        run = self._run(ref)
+        place = self._ledger.place(run.own_id or run.id)
+        server = self._servers[place[1] if place is not None else self._servers.default_uri()]
+        folder = model_files(server, run.id, name)
+        if folder is None:
+            raise NotFound("model", name, f"MLflow has none of that name for run {run.name}.")
+        return str(folder)
+
+    def _altered(self, ref: str) -> list[tuple[str, str]]:
+        """What of a run's record is not as it was written, as (what, where): its journal, its history, its models."""
+        run = self._run(ref)
+        path = self._settings.home / "journal" / f"{run.session}.jsonl"
+        found = [(f"The journal of {run.name}", str(path))] if altered_journal(self._ledger, run.session, path) else []
+        place = self._ledger.place(run.own_id or run.id)
+        servers = [self._servers[place[1]]] if place is not None else [self._servers[self._servers.default_uri()]] if run.delivered else []
+        with contextlib.suppress(Unreachable):  # then nothing of it is read for a replay either
+            for server in servers:
+                found += altered(server, run.id)
+        return found
 
     def _gc(self, dry_run: bool = False) -> dict[str, int]:
         needed = live.needed(self._settings.home, self._ledger, self._objects)
