@@ -1,0 +1,1 @@
+"""Notebooks as steps: cut out of what was explored, parameterised, and proved before they are written."""

@@ -1,0 +1,53 @@
+"""The declared outputs of a step: which expression of its code gives each named result. Pure."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from ..code.expressions import metric_name
+from ..code.fits import executed
+from ..replay.recording import Recording
+from .parts import Part
+
+MODEL = "model"
+
+
+def declared(parts: Sequence[Part], results: Sequence[str], recording: Recording) -> dict[str, str]:
+    """For each result the expression that gives it at the end of the code; a result that is only printed or shown has none."""
+    found: dict[str, str] = {}
+    bound = frozenset[str]().union(*(part.writes for part in parts)) if parts else frozenset()
+    for name in results:
+        variable = _model(recording) if name == MODEL and name not in bound else name
+        root = variable.partition(".")[0].partition("[")[0]
+        if variable in bound:
+            found[name] = variable
+        elif expression := _expression(parts, name):
+            found[name] = expression
+        elif root in bound:
+            found[root] = root
+    return found
+
+
+def kind_of(name: str, recording: Recording) -> str:
+    """What a result is: metric, model, or data."""
+    if any(name in run.metrics for run in recording.runs):
+        return "metric"
+    if name == MODEL or any(model.get("name") == name for models in recording.models.values() for model in models):
+        return "model"
+    return "data"
+
+
+def _model(recording: Recording) -> str:
+    models = recording.models.get(recording.run.own_id) or ()
+    return str(models[-1].get("name") or MODEL) if models else MODEL
+
+
+def _expression(parts: Sequence[Part], name: str) -> str:
+    """The expression in the code that a metric is named after."""
+    for part in reversed(parts):
+        tree = part.tree
+        for node in executed(tree.body) if tree is not None else ():
+            if isinstance(node, ast.expr) and metric_name(ast.unparse(node)) == name:
+                return ast.unparse(node)
+    return ""

@@ -1,0 +1,1 @@
+"""Runs a recorded history again in a fresh kernel, and proves what came of it."""

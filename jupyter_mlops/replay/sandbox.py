@@ -1,0 +1,97 @@
+"""The folder in which a replay runs: a new temporary one, in which every path has its place below `tree` as it had below the root.
+
+So the project has its name and its neighbours, relative paths with `..` lead where they led, and an absolute path is mended by putting
+the tree in front of it. Whatever a kernel or library keeps between runs (fonts, histories, compiled code) has its place in `home`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_OURS = ("MLOPS_", "MLFLOW_", "_MLFLOW_", "JPY_", "JUPYTER_")
+"""Variables of ours, of MLflow's and of the front end's: with them, a replay would write into the user's own store."""
+
+
+class Sandbox:
+    """A folder for one replay; a context manager that removes it at the end."""
+
+    def __init__(self, project: Path, cwd: Path) -> None:
+        self.root = Path(os.path.realpath(tempfile.mkdtemp(prefix="mlops-replay-")))
+        self.tree, self.temporary, self.home = self.root / "tree", self.root / "tmp", self.root / "home"
+        self.project, self.cwd = self.place(project), self.place(cwd)
+        for folder in (self.project, self.cwd, self.temporary, self.home):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the folder with everything in it, also what the code made read-only."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        if self.root.exists():
+            for folder, _, _ in os.walk(self.root):
+                with contextlib.suppress(OSError):
+                    os.chmod(folder, 0o700)
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    def place(self, path: Path | str) -> Path:
+        """Where a recorded path is here."""
+        return self.tree / os.path.abspath(path).lstrip(os.sep)
+
+    def recorded(self, path: Path) -> Path:
+        """The recorded path of a place here."""
+        return Path(os.sep) / path.relative_to(self.tree)
+
+    def environment(self, hash_seed: str, notebook: str) -> dict[str, str]:
+        """The variables of the replay's kernel: those of this process, but for those that lead into the user's stores and caches."""
+        variables = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        return {
+            **variables,
+            "PYTHONHASHSEED": hash_seed,
+            "TMPDIR": str(self.temporary),
+            "JOBLIB_TEMP_FOLDER": str(self.temporary),
+            "IPYTHONDIR": str(self._ipython(variables)),
+            "MPLCONFIGDIR": str(self._matplotlib(variables)),
+            "NUMBA_CACHE_DIR": str(self.home / "numba"),
+            # Its stores are files here, which it has no other way to be asked for.
+            "MLFLOW_ALLOW_FILE_STORE": "true",
+            "GIT_PYTHON_REFRESH": "quiet",
+            "JPY_SESSION_NAME": str(self.place(notebook)) if notebook else "",
+        }
+
+    def _matplotlib(self, variables: Mapping[str, str]) -> Path:
+        """The user's settings and list of fonts, which takes seconds to make."""
+        user, ours = Path.home(), self.home / "matplotlib"
+        theirs = variables.get("MPLCONFIGDIR")
+        config = Path(theirs or Path(variables.get("XDG_CONFIG_HOME") or user / ".config", "matplotlib"))
+        cache = Path(theirs or Path(variables.get("XDG_CACHE_HOME") or user / ".cache", "matplotlib"))
+        _copy(config, ours, "matplotlibrc", "stylelib/*.mplstyle")
+        _copy(cache, ours, "fontlist-*.json")
+        return ours
+
+    def _ipython(self, variables: Mapping[str, str]) -> Path:
+        """The user's settings and start-up files of IPython, without its history."""
+        theirs = Path(variables.get("IPYTHONDIR") or Path.home() / ".ipython")
+        ours = self.home / "ipython"
+        _copy(theirs, ours, *(f"profile_default/{pattern}" for pattern in ("*.py", "*.json", "startup/*.py", "startup/*.ipy")))
+        (ours / "profile_default").mkdir(parents=True, exist_ok=True)
+        return ours
+
+
+def _copy(source: Path, target: Path, *patterns: str) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for pattern in patterns:
+        for path in source.glob(pattern):
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)

@@ -1,0 +1,64 @@
+"""The folder of a replay: where paths lead, what its kernel's environment holds, and that nothing of it stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jupyter_mlops.replay.sandbox import Sandbox
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's home with settings and caches."""
+    home = tmp_path / "home"
+    for path, text in {
+        ".config/matplotlib/matplotlibrc": "font.size: 9",
+        ".cache/matplotlib/fontlist-v390.json": "{}",
+        ".ipython/profile_default/startup/00.py": "x = 1",
+        ".ipython/profile_default/history.sqlite": "private",
+    }.items():
+        (home / path).parent.mkdir(parents=True, exist_ok=True)
+        (home / path).write_text(text)
+    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR", "IPYTHONDIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    return home
+
+
+def test_the_project_and_its_neighbours_have_their_places(tmp_path: Path) -> None:
+    project = tmp_path / "work" / "project"
+    with Sandbox(project, project / "notebooks") as sandbox:
+        assert sandbox.cwd.relative_to(sandbox.project).as_posix() == "notebooks"
+        assert (sandbox.cwd / ".." / ".." / "shared" / "x.csv").resolve() == sandbox.place(tmp_path / "work" / "shared" / "x.csv")
+        assert sandbox.place(project / "a" / ".." / "b.csv") == sandbox.project / "b.csv"
+        assert sandbox.cwd.is_dir()
+        root = sandbox.root
+    assert not root.exists()
+
+
+def test_what_the_code_made_read_only_goes_too(tmp_path: Path) -> None:
+    with Sandbox(tmp_path, tmp_path) as sandbox:
+        folder = sandbox.project / "closed"
+        folder.mkdir()
+        (folder / "x").write_text("x")
+        folder.chmod(0o500)
+        root = sandbox.root
+    assert not root.exists()
+
+
+def test_the_kernel_has_the_users_settings_and_writes_none_of_the_users_files(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://example.invalid")
+    monkeypatch.setenv("MLOPS_OBJECTS", "s3://bucket")
+    monkeypatch.setenv("MY_SETTING", "1")
+    with Sandbox(tmp_path, tmp_path) as sandbox:
+        variables = sandbox.environment("7", "a.ipynb")
+        assert (variables["MY_SETTING"], variables["PYTHONHASHSEED"]) == ("1", "7")
+        assert not {"MLFLOW_TRACKING_URI", "MLOPS_OBJECTS"} & variables.keys()
+        for name in ("TMPDIR", "IPYTHONDIR", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "JOBLIB_TEMP_FOLDER"):
+            assert Path(variables[name]).is_relative_to(sandbox.root), name
+        found = {path.relative_to(sandbox.home).as_posix() for path in sandbox.home.rglob("*") if path.is_file()}
+        assert found == {"matplotlib/matplotlibrc", "matplotlib/fontlist-v390.json", "ipython/profile_default/startup/00.py"}
