@@ -17,7 +17,8 @@ __version__ = "0.1.0.dev0"
 VERBS = (
     "track", "log", "tag", "note", "delete",
     "snapshot", "load", "diff",
-    "runs", "show", "compare", "lineage",
+    "runs", "show", "compare", "status", "lineage",
+    "slice", "replay", "restore", "step",
     "verify", "gc", "init", "doctor", "ui", "demo",
 )  # fmt: skip
 

@@ -1,29 +1,46 @@
-"""Lineage as a tree: a run and what it came from; a snapshot and the runs that came from it."""
+"""Lineage as a tree: a result and the statements, parameters, data and files that made it; a snapshot and the runs that came from it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..errors import NotFound
+from ..errors import MlopsError, NotFound
 from ..records import CellEvent, Input, Node, Run
 from .answers import inputs_of, short
 
 
 def of_run(run: Run, cells: Sequence[CellEvent]) -> Node:
-    """The lineage of a run: its metrics and model, and below them parameters, data (with the file or place it came from) and cells."""
+    """The lineage of a run: its parameters and data, and its model and metrics with the statements that made them.
+
+    Of a run without a recording (another tool wrote it), the cells take the place of the statements.
+    """
+    from .origins import results_of
+
+    try:
+        made = results_of(run, None)
+    except MlopsError:
+        made = []
     return Node(
         kind="run",
         name=run.name,
         ref=run.id,
         detail=", ".join(f"{name} {value:.4g}" for name, value in list(run.metrics.items())[:4]),
         below=(
-            *_model(run),
+            *(made or _model(run)),
             *(Node(kind="parameter", name=name, detail=_value(value)) for name, value in run.params.items()),
             *(_data(item) for item in inputs_of(run)),
-            *(_cell(event, run) for event in cells),
+            *(() if made else (_cell(event, run) for event in cells)),
         ),
     )
+
+
+def of_result(run: Run, name: str) -> Node:
+    """The lineage of one result of a run. Raises NotFound where the run has none of this name."""
+    from .origins import results_of
+
+    made = results_of(run, name)
+    return made[0] if len(made) == 1 else Node(kind="run", name=run.name, ref=run.id, below=tuple(made))
 
 
 def of_snapshot(digest: str, runs: Iterable[Run]) -> Node:

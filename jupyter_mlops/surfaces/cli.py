@@ -120,9 +120,11 @@ def show(answer: Any, form: str, out: TextIO) -> None:
 
 def status(answer: Any) -> int:
     """1 where the answer is no, else 0."""
+    from ..records import Replay
     from .answers import Report
 
-    return 1 if isinstance(answer, Report) and not answer.ok else 0
+    no = (isinstance(answer, Report) and not answer.ok) or (isinstance(answer, Replay) and answer.verdict == "different")
+    return 1 if no else 0
 
 
 def sentence(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 
 from .. import config
 from ..errors import NotFound, UsageError
-from ..records import CellEvent, Diff, Node, Problem, Run, Snapshot
+from ..records import CellEvent, Diff, Node, Problem, Replay, Restored, Run, Slice, Snapshot, Status, Step
 from ..store import client
 from . import editing
 from .answers import Change, Collected, Comparison, Demo, Page, Prepared, Report, Runs, Story, Tracking
@@ -91,6 +91,9 @@ def delete(*runs: str) -> list[Change]:
     if not runs:
         raise UsageError("Say which run to delete: `mlops runs` lists them.")
     found = [find(ref) for ref in runs]
+    for run in found:
+        if run.status == "DELETED":
+            raise UsageError(f"Run {run.name} ({run.id[:8]}) is deleted already: `mlflow runs restore --run-id {run.id}` brings it back.")
     return [editing.patch_run("deleted", run, {}, deleted=True) for run in found]
 
 
@@ -185,23 +188,106 @@ def compare(*runs: str) -> Comparison:
     return compared(found, [cells_of(run) for run in found])
 
 
-def lineage(ref: str | None = None, /) -> Node:
-    """Show what a run came from, or what came from a snapshot.
+def status() -> Status:
+    """Tell which outputs of the notebook are stale.
 
-    For a run: its parameters, data, files and cells. For a snapshot: the runs that used it.
+    Also which names no longer have code that makes them, and what a restart and a run of all cells would change; nothing is run for it.
+    In a shell, this is told of the notebook that was tracked last.
+    """
+    from ..tracking.status import of_last_session, of_session
+
+    live = editing.current()
+    return of_session(live) if live is not None and live.shell is not None else of_last_session(config.load())
+
+
+def lineage(ref: str | None = None, /, *, of: str | None = None) -> Node:
+    """Show what a result came from, or what came from a snapshot.
+
+    For a run: its parameters and data, and from its model and metrics down to the statements, files and snapshots that made them. For a
+    snapshot: the runs that used it.
 
     Args:
-        ref: a run, or the digest of a snapshot (default: the last run).
+        ref: a run, the digest of a snapshot, or RUN.NAME for one result of a run (default: the last run).
+        of: a metric, `model`, or a name of the notebook: that result alone.
     """
-    from .ancestry import of_run, of_snapshot
+    from .ancestry import of_result, of_run, of_snapshot
 
     try:
         run = find(ref)
     except NotFound:
+        if ref is not None and "." in ref and of is None:
+            return lineage(ref.partition(".")[0], of=ref.partition(".")[2])
         if ref is None or not is_digest(ref):
             raise
         return of_snapshot(ref, runs(limit=10_000))
-    return of_run(run, cells_of(run))
+    return of_run(run, cells_of(run)) if of is None else of_result(run, of)
+
+
+def slice(run: str | None = None, name: str | None = None, /, *, out: Path | None = None, quick: bool = False) -> Slice:
+    """Show the least code that gives a result again, and prove it.
+
+    Whole statements of the cells as they were executed, with the literals that feed the result on top. They are replayed (see `replay`),
+    with more statements where they did not give the result, and with fewer where they give it without.
+
+    Args:
+        run: the run (default: the last one).
+        name: a metric, `model`, any name of the notebook, `figure`, or `figure 7` for those of the seventh execution (default: the run's
+            model and metrics).
+        out: write the code to this file too (`step` makes a notebook of it).
+        quick: do not replay it.
+    """
+    from .slicing import slice_of
+
+    return slice_of(find(run), name, out=out, quick=quick)
+
+
+def replay(run: str | None = None, /, *, slice: bool = False, env: bool = False, live: bool = False, allow: bool = False) -> Replay:
+    """Run a run again and prove that it gives the same results.
+
+    Its recorded cells run in their true order, in a fresh kernel and a folder of their own, on the recorded data; every result is compared.
+    The code runs with your rights: network, other programs and writes elsewhere are refused in Python, native code is not confined.
+    The exit status is 1 when results differ.
+
+    Args:
+        run: the run (default: the last one).
+        slice: run only the code that its metrics and models need.
+        env: run with the recorded packages, installed into an environment that is kept for the next time.
+        live: ask the network and databases again, in place of what they gave when it was recorded.
+        allow: refuse nothing.
+    """
+    from .replaying import replay as replayed
+
+    return replayed(find(run), slice=slice, env=env, live=live, allow=allow)
+
+
+def restore(run: str, folder: Path, /) -> Restored:
+    """Put a run back into a folder, ready to open and run.
+
+    The notebook as executed, the least code that gives its result, the data and local modules in their places, and the requirements.
+
+    Args:
+        run: the run.
+        folder: a folder that is empty, or does not exist yet.
+    """
+    from .steps import restore as restored
+
+    return restored(find(run), folder)
+
+
+def step(source: str | None = None, /, *, result: tuple[str, ...] = (), out: Path) -> Step:
+    """Cut a step out of a notebook: a papermill notebook with only the code that gives the named results.
+
+    Literals and input files become parameters. It is run with the recorded values first, and written only if that gives the recorded
+    results. A notebook that was never tracked is run once, tracked.
+
+    Args:
+        source: a run, or the path of a notebook (default: the last run).
+        result: what the step is to give: a metric, model, or name of the notebook; again for each further one.
+        out: the notebook to write.
+    """
+    from .steps import step as cut
+
+    return cut(source, result, out)
 
 
 def verify() -> Report:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shlex
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,8 +13,10 @@ from ..errors import MlopsError, UsageError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+    from rich.console import Console
 
 T = TypeVar("T")
+_COLUMNS = 100
 
 
 def load(shell: InteractiveShell) -> None:
@@ -76,7 +79,7 @@ def _answer(shell: InteractiveShell, line: str) -> Any:
     words = cli.common(_words(line))
     token = NAMES.set(shell.user_ns)
     try:
-        answer = cli.application()(words.tokens or ("--help",))
+        answer = cli.application()(words.tokens or ("--help",), console=_console(shell))
     finally:
         NAMES.reset(token)
     if words.form:
@@ -86,6 +89,15 @@ def _answer(shell: InteractiveShell, line: str) -> Any:
     if isinstance(answer, AbstractContextManager):
         raise UsageError("A run is made of code: write `%%mlops track NAME` on top of a cell.")
     return answer
+
+
+def _console(shell: InteractiveShell) -> Console | None:
+    """Where help is printed: plain text in a notebook, whose outputs are kept; None is the terminal's own."""
+    if not hasattr(shell, "kernel"):
+        return None
+    from rich.console import Console
+
+    return Console(file=sys.stdout, width=_COLUMNS, color_system=None, force_terminal=False, force_jupyter=False)
 
 
 class _Printed(str):

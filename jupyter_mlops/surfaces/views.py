@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..records import CellEvent, ColumnChange, Diff, Input, Node, Run, Snapshot
+from ..records import CellEvent, ColumnChange, Diff, Input, Node, Replay, Restored, Run, Slice, Snapshot, Status, Step
 from .answers import Change, Collected, Comparison, Demo, Page, Prepared, Report, Runs, Story, Tracking, inputs_of, short
 from .blocks import Block, Blocks, Cell, Code, Table, Text, Tree
 from .line import direction, number
+from .replay_view import replay_blocks
+from .slice_view import slice_blocks
+from .status_view import status_blocks
+from .step_view import restored_blocks, step_blocks
 
 METRIC_COLUMNS = 4
 PARAM_COLUMNS = 4
@@ -57,13 +61,15 @@ def _(runs: Runs) -> Blocks:
             return [Text(f"No run matches {runs.sought}: `mlops runs` lists all.", "faint")]
         return [Text("No runs here. Fit a model in a notebook after `%load_ext jupyter_mlops`, or try `mlops demo`.", "faint")]
     metrics, params = _common((run.metrics for run in runs), METRIC_COLUMNS), _common(_varying(runs), PARAM_COLUMNS)
-    columns = ("run", "name", "status", "started", *metrics, *params, "time", "model")
+    replayed = any(run.replay for run in runs)
+    columns = ("run", "name", "status", "started", *(["replay"] if replayed else []), *metrics, *params, "time", "model")
     rows = tuple(
         (
             Cell(run.id[:8], "faint"),
             Cell(run.name),
             _status(run),
             Cell(_when(run.started)),
+            *([_replayed(run.replay)] if replayed else []),
             *(_number(run.metrics.get(name)) for name in metrics),
             *(_value(run.params.get(name)) for name in params),
             Cell(_span(run.seconds), number=True),
@@ -72,6 +78,13 @@ def _(runs: Runs) -> Blocks:
         for run in runs
     )
     return [Table(columns, rows, needed=4, elastic=1)]
+
+
+_REPLAYED = {
+    "identical": "replayed: every compared result identical",
+    "tolerance": "replayed: equal within float tolerance",
+    "different": "replayed: different (`mlops replay` says where)",
+}
 
 
 @view.register
@@ -83,6 +96,8 @@ def _(story: Story) -> Blocks:
         Text(f"{run.status.lower()} · {run.experiment} · {_when(run.started)} · {_span(run.seconds)}{where}"),
         Text(f"run {run.id}" + ("" if run.delivered else " (not in MLflow yet)"), "faint"),
     ]
+    if run.replay:
+        blocks.append(Text(_REPLAYED[run.replay], "good" if run.replay == "identical" else "plain"))
     if run.note:
         blocks.append(Text(run.note))
     if run.metrics:
@@ -130,6 +145,31 @@ def _(comparison: Comparison) -> Blocks:
 @view.register
 def _(node: Node) -> Blocks:
     return [_tree(node)]
+
+
+@view.register
+def _(status: Status) -> Blocks:
+    return status_blocks(status)
+
+
+@view.register
+def _(replay: Replay) -> Blocks:
+    return replay_blocks(replay)
+
+
+@view.register
+def _(found: Slice) -> Blocks:
+    return slice_blocks(found)
+
+
+@view.register
+def _(step: Step) -> Blocks:
+    return step_blocks(step)
+
+
+@view.register
+def _(restored: Restored) -> Blocks:
+    return restored_blocks(restored)
 
 
 @view.register
@@ -276,7 +316,7 @@ def _statistics(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {_brief(value)}" for name, value in told.items())
 
 
-_LABELS = {"run": "", "data": "data ", "file": "file ", "cell": "cell ", "parameter": "", "model": "model ", "metric": ""}
+_LABELS = {"run": "", "data": "data ", "file": "file ", "cell": "cell ", "parameter": "", "model": "model ", "metric": "", "statement": ""}
 
 
 def _tree(node: Node) -> Tree:
@@ -320,6 +360,10 @@ def _varying(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _status(run: Run) -> Cell:
     return Cell(run.status.lower(), {"FAILED": "bad", "KILLED": "bad", "FINISHED": "plain"}.get(run.status, "faint"))
+
+
+def _replayed(verdict: str | None) -> Cell:
+    return Cell(verdict or "", {"identical": "good", "different": "bad"}.get(verdict or "", "plain"))
 
 
 def _when(moment: float) -> str:

@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks [PART ...] [--foreign FOLDER [--notebooks NAME ...]]
 
-PART is any of startup, fits, cells, listing, snapshots, foreign; all by default. FOLDER (or the environment's MLOPS_FOREIGN) holds
-notebooks that were not written for this project, as NAME/NAME.ipynb. Without it that part is left out, and the table says so.
+PART is any of startup, fits, cells, listing, snapshots, replays, foreign, slices; all by default. FOLDER (or the environment's
+MLOPS_FOREIGN) holds notebooks that were not written for this project, as NAME/NAME.ipynb. Without it the last two parts are left out, and
+the table says so.
 A machine that does other work at the same time gives other figures; RESULTS.md is written only when all parts were measured.
 """
 
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import cells, fits, foreign, listing, snapshots, startup
+from . import cells, fits, foreign, listing, replays, slices, snapshots, startup
 from .report import document, results
 from .table import Row
 
@@ -30,15 +31,18 @@ def main() -> None:
         "cells": cells.measure,
         "listing": listing.measure,
         "snapshots": snapshots.measure,
+        "replays": replays.measure,
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join([*parts, "foreign"]))
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join([*parts, "foreign", "slices"]))
     parser.add_argument("--foreign", type=Path, default=os.environ.get("MLOPS_FOREIGN"), help="folder of foreign notebooks")
-    parser.add_argument("--notebooks", nargs="+", default=[], help=f"which of them (default: the first {foreign.NOTEBOOKS})")
+    which = f"which of them (default: the first {foreign.NOTEBOOKS}, for slices all)"
+    parser.add_argument("--notebooks", nargs="+", default=[], help=which)
     options = parser.parse_args()
     left_out = []
     if options.foreign:
         parts["foreign"] = lambda: foreign.measure(Path(options.foreign), options.notebooks)
+        parts["slices"] = lambda: slices.measure(Path(options.foreign), options.notebooks)
     else:
         left_out.append("Foreign notebooks were not measured: no folder of them was given (`--foreign`).")
     if unknown := set(options.parts) - set(parts):

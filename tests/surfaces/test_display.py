@@ -9,7 +9,23 @@ from typing import Any
 import pytest
 
 from jupyter_mlops.errors import UsageError
-from jupyter_mlops.records import CellEvent, ColumnChange, Diff, Input, Node, Problem, Run, Snapshot
+from jupyter_mlops.records import (
+    CellEvent,
+    CellState,
+    ColumnChange,
+    Diff,
+    Foreseen,
+    Input,
+    LostName,
+    Node,
+    Parameter,
+    Problem,
+    Restored,
+    Run,
+    Snapshot,
+    Status,
+    Step,
+)
 from jupyter_mlops.surfaces.answers import Change, Collected, Comparison, Prepared, Report, Runs, Story, Tracking
 from jupyter_mlops.surfaces.comparison import compare
 from jupyter_mlops.surfaces.display import to_html, to_text
@@ -56,6 +72,24 @@ ANSWERS = {
     "tracking": Tracking(state="on", details={EVIL: EVIL}),
     "report": Report(title=EVIL, problems=(Problem(what=EVIL, where=EVIL, remedy=EVIL),)),
     "prepared": Prepared(project=EVIL, experiment=EVIL, changed=(EVIL,)),
+    "step": Step(
+        path=EVIL,
+        run=EVIL,
+        parameters=(Parameter(name=EVIL, type=EVIL, default=EVIL, help=EVIL, source=EVIL),),
+        outputs=({"name": EVIL, "kind": EVIL, "value": 1.0},),
+        proof="proved",
+        files=(EVIL,),
+        notes=(EVIL,),
+    ),
+    "restored": Restored(folder=EVIL, run=EVIL, files=(EVIL,), notes=(EVIL,)),
+    "status": Status(
+        session=EVIL,
+        notebook=EVIL,
+        cells=(CellState(cell=EVIL, seq=1, line=EVIL, state="stale", why=(EVIL,)),),
+        names=(LostName(name=EVIL, seq=1, why=EVIL),),
+        restart=(Foreseen(kind="error", cell=EVIL, seq=1, line=EVIL, why=EVIL),),
+        notes=(EVIL,),
+    ),
     "list": [Change(did=EVIL, run=EVIL, name=EVIL)],
 }
 

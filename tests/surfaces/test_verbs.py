@@ -14,7 +14,8 @@ import jupyter_mlops as mlops
 from jupyter_mlops.surfaces import cli, commands
 
 VERBS = [
-    "track", "log", "tag", "note", "delete", "snapshot", "load", "diff", "runs", "show", "compare", "lineage",
+    "track", "log", "tag", "note", "delete", "snapshot", "load", "diff", "runs", "show", "compare", "status", "lineage",
+    "slice", "replay", "restore", "step",
     "verify", "gc", "init", "doctor", "ui", "demo",
 ]  # fmt: skip
 
