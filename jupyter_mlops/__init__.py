@@ -6,7 +6,9 @@ Nothing heavy is imported before a verb needs it.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,3 +46,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """This package. A folder that is named like a verb (replay/) does not take the verb's place when it is imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in VERBS and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

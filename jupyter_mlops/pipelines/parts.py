@@ -165,9 +165,13 @@ def _counts(parts: Sequence[Part]) -> dict[str, int]:
 
 def _is_import(part: Part) -> bool:
     tree = part.tree
-    return tree is not None and bool(tree.body) and all(
-        isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and all(alias.name != "*" for alias in node.names))
-        for node in tree.body
+    return (
+        tree is not None
+        and bool(tree.body)
+        and all(
+            isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and all(alias.name != "*" for alias in node.names))
+            for node in tree.body
+        )
     )
 
 

@@ -41,8 +41,7 @@ def difference(found: Sequence[Verdict]) -> str:
 def _as_recording(recording: Recording, layout: Layout, files: Mapping[str, Path], objects: ObjectStore) -> Recording:
     """The step as a recording with fewer statements, which draws from generators as they are in any fresh kernel."""
     step = with_sources(recording, layout.sources)
-    events = tuple(replace(event, random={}, fetched={}) for event in step.events)
-    first, *rest = step.history
+    events, (first, *rest) = (tuple(replace(event, random={}, fetched={}) for event in part) for part in (step.events, step.history))
     return replace(step, events=events, history=(_reading(first, files, objects, recording.cwd), *rest), fetched={})
 
 

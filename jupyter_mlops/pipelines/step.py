@@ -90,9 +90,7 @@ class Draft:
     notes: list[str] = field(default_factory=list)
 
 
-def drafted(
-    recording: Recording, found: Slice, results: Sequence[str], folder: Path, out: Path, objects: ObjectStore
-) -> Draft:
+def drafted(recording: Recording, found: Slice, results: Sequence[str], folder: Path, out: Path, objects: ObjectStore) -> Draft:
     """The step that holds what the slice keeps; snapshots of data from networks and databases are written to `folder`, from where they
     go beside `out`."""
     sources = {event.seq: event.source for event in recording.events}

@@ -2,7 +2,7 @@
 
 It is a guard at the level of Python: `sys.addaudithook` hears what Python's own functions do and refuses it in one sentence. Native code
 (a compiled reader or writer, a driver, a library called by ctypes) is not confined, and the recorded code runs with the user's rights:
-replay only what you would run yourself. Reading is free.
+replay only what you would run yourself. Reading is free. Worker processes of multiprocessing and joblib may be started, and are guarded.
 """
 
 from __future__ import annotations
@@ -17,7 +17,21 @@ _DEVICES = frozenset({"/dev/null", "/dev/tty", "/dev/stdout", "/dev/stderr", "/d
 _HERE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "", None})
 _ASKING = frozenset({"arch", "fc-list", "getconf", "ldconfig", "lscpu", "nproc", "nvidia-smi", "uname"})
 """Programs that only tell of the machine: libraries ask them as they are imported."""
+_PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 _WORKERS = ("from multiprocessing.", "from joblib.externals.loky", "from loky.", "joblib.externals.loky.", "loky.backend.")
+
+
+_FOLLOWING = """
+import importlib.machinery, importlib.util, sys
+sys.path[:] = [{package!r}, *(folder for folder in sys.path if folder != {folder!r})]
+from jupyter_mlops.replay.guard import Guard
+del sys.path[0]
+Guard({root!r}).install()
+theirs = importlib.machinery.PathFinder.find_spec("sitecustomize")
+if theirs is not None:
+    theirs.loader.exec_module(importlib.util.module_from_spec(theirs))
+"""
+"""What such a worker process runs as it starts, before the user's own `sitecustomize`."""
 
 
 class Refused(PermissionError):
@@ -63,6 +77,13 @@ class Guard:
                 checks[event](*arguments)
 
         sys.addaudithook(hook)
+
+    def follow(self, folder: str) -> None:
+        """Have the worker processes that this interpreter starts afresh install a guard like this; `folder` holds what they begin with."""
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, "sitecustomize.py"), "w", encoding="utf-8") as file:
+            file.write(_FOLLOWING.format(package=_PACKAGE, root=self._root, folder=folder))
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH", "")]))
 
     # -- files
 

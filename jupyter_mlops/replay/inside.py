@@ -105,6 +105,7 @@ class Stage:
         session.prepare()
         Redirection((self._root / "home" / "mlruns").as_uri()).install()
         if not scene.allow:
+            self._guard.follow(str(self._root / "guard"))
             self._guard.install()
 
     def _begin(self, info: Any) -> None:
@@ -224,6 +225,10 @@ def _mend_path(scene: Scene) -> None:
     """Modules of the project come from the sandbox, also where an installation leads to the project's own folder."""
     if scene.package in sys.path:
         sys.path.remove(scene.package)
+    folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)[1:]
+    os.environ.pop("PYTHONPATH", None)
+    if folders:
+        os.environ["PYTHONPATH"] = os.pathsep.join(_moved(folder, scene) for folder in folders)
     sys.path[:] = [_moved(folder, scene) for folder in sys.path]
     for finder in sys.meta_path:
         mapping = getattr(sys.modules.get(getattr(finder, "__module__", "")), "MAPPING", None)
@@ -232,5 +237,7 @@ def _mend_path(scene: Scene) -> None:
 
 
 def _moved(path: str, scene: Scene) -> str:
+    """Where a folder of the project is here; Python's own folders stay, also where the project is the user's home around them."""
     inside = path == scene.recorded or path.startswith(scene.recorded + os.sep)
-    return scene.project + path[len(scene.recorded) :] if inside and not path.startswith(sys.prefix) else path
+    installed = path.startswith((sys.prefix + os.sep, sys.base_prefix + os.sep)) or f"{os.sep}site-packages" in path
+    return scene.project + path[len(scene.recorded) :] if inside and not installed else path

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ..code.statements import Statement, analyse
 from ..records import CellEvent
+from ..tracking.random_state import ARRIVED
 from .recording import UNTRACKED, Recording
 from .stage import Cue
 
@@ -65,7 +66,8 @@ def first_states(events: Sequence[CellEvent]) -> Mapping[int, Mapping[str, str]]
     """The states to put the global generators into, by the seq of the execution before which that is done.
 
     Each generator is put back once: later states follow from the code, or a changed seed would go unseen. Where code that tracking did not
-    see sets a seed, nothing is put back. PyTorch begins every process with the same seed, so that its state counts only at the beginning.
+    see sets a seed, nothing is put back. A generator that arrived later is put into the state in which its import made it, if that is
+    known: not where the same cell seeded it, nor PyTorch's, which begins every process with the same seed.
     """
     found: dict[int, dict[str, str]] = {}
     seen: set[str] = set()
@@ -74,7 +76,7 @@ def first_states(events: Sequence[CellEvent]) -> Mapping[int, Mapping[str, str]]
         states = {key: state for key, state in event.random.items() if key in GLOBAL and key not in seen}
         seen.update(states)
         if watched:
-            states = {key: state for key, state in states.items() if key == "numpy"}
+            states = {key: state for key, state in states.items() if key == event.random.get(ARRIVED)}
         elif seeded:
             states = {}
         if states:

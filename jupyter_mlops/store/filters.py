@@ -66,8 +66,8 @@ def sorted_by(ordering: list[str]) -> tuple[str, str] | None:
     return (match[1], match[2]) if match else None
 
 
-def order(sort: str) -> list[str]:
-    """`-auc` as MLflow's order "metrics.auc DESC"; "" is newest first."""
+def order(sort: str, is_param: Callable[[str], bool] = lambda name: False) -> list[str]:
+    """`-auc` as MLflow's order "metrics.auc DESC"; "" is newest first. `is_param` is asked about a plain name that is no attribute."""
     name = sort.strip() or "-started"
     direction = "DESC" if name.startswith("-") else "ASC"
     name = name.removeprefix("-").removeprefix("+").strip()
@@ -79,7 +79,8 @@ def order(sort: str) -> list[str]:
     elif match:
         column = f"{match[1]}s.`{limits.key(match[2])}`"
     else:
-        column = f"metrics.`{limits.key(name.strip(chr(96)))}`"
+        plain = name.strip("`")
+        column = f"{'params' if is_param(plain) else 'metrics'}.`{limits.key(plain)}`"
     return (
         [f"{column} {direction}"] if column.startswith("attributes.start_time") else [f"{column} {direction}", "attributes.start_time DESC"]
     )

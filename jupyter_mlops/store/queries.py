@@ -55,7 +55,7 @@ class Queries:
         for run in pending:
             candidates.append(_entity(run))
             found[run.id] = run
-        ordering = order(sort)
+        ordering = order(sort, lambda name: self._is_param(name, pending))
         servers = self._places()
         try:
             for server, names in servers:
@@ -170,6 +170,13 @@ class Queries:
             return list(SearchUtils.sort(chosen, ordering))  # type: ignore[no-untyped-call]  # as above
         except MlflowException as error:
             raise _not_understood(error) from None
+
+    def _is_param(self, name: str, pending: list[Run]) -> bool:
+        """Whether a plain name is that of a parameter, and of no metric."""
+        key = limits.key(name)
+        if any(name in run.metrics for run in pending) or self._is_there("metrics", key):
+            return False
+        return any(name in run.params for run in pending) or self._is_there("params", key)
 
     def _is_there(self, kind: str, key: str) -> bool:
         """Whether any run that MLflow has holds a metric, parameter or tag, be it left out by the filter."""

@@ -30,7 +30,7 @@ def signature_of(flavor: Flavor, model: Any, rows: Any, notes: list[str]) -> Any
         made = _tidy_output(flavor.predict(model, _copied(rows)), rows)
     except Exception as error:  # the model's own code
         notes.append(f"the signature has no output, as predicting the example fails: {type(error).__name__}: {error}")
-    for output in ([made, None] if made is not None else [None]):
+    for output in [made, None] if made is not None else [None]:
         try:
             return _open_where_mlflow_is_strict(infer_signature(rows, output), rows)
         except Exception as error:  # MLflow has types of its own, and raises what their conversion raises
@@ -84,10 +84,12 @@ def _open_where_mlflow_is_strict(signature: Any, rows: Any) -> Any:
         anything: Any = AnyType  # MLflow leaves its constructor without types
         anything = anything()
         strict = (pandas.CategoricalDtype, pandas.DatetimeTZDtype, pandas.Int64Dtype, pandas.Int32Dtype, pandas.BooleanDtype)
-        signature.inputs = Schema([
-            ColSpec(anything, column.name, required=column.required) if isinstance(rows[column.name].dtype, strict) else column
-            for column in signature.inputs.inputs
-        ])
+        signature.inputs = Schema(
+            [
+                ColSpec(anything, column.name, required=column.required) if isinstance(rows[column.name].dtype, strict) else column
+                for column in signature.inputs.inputs
+            ]
+        )
     return signature
 
 

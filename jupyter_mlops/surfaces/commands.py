@@ -275,9 +275,9 @@ def restore(run: str, folder: Path, /) -> Restored:
 
 
 def step(source: str | None = None, /, *, result: tuple[str, ...] = (), out: Path) -> Step:
-    """Cut a step out of a notebook: a papermill notebook with only the code that gives the named results.
+    """Cut a papermill notebook out of a messy one.
 
-    Literals and input files become parameters. It is run with the recorded values first, and written only if that gives the recorded
+    It holds only the code that gives the named results. Literals and input files become parameters. It is run with the recorded values first, and written only if that gives the recorded
     results. A notebook that was never tracked is run once, tracked.
 
     Args:

@@ -27,7 +27,7 @@ _SCALARS = frozenset({int, float, str, bool, type(None)})
 _LEAVES = _SCALARS | {dict, tuple}
 _CURVES = ("loss_curve_", "validation_scores_", "train_score_", "oob_scores_", "validation_score_", "lower_bounds_")
 _NUMBERS = (
-    "best_score_", "best_index_", "best_loss_", "best_iteration_", "refit_time_", "inertia_", "n_iter_", "oob_score_", "loss_", "alpha_",
+    "best_score_", "best_index_", "best_loss_", "best_iteration_", "inertia_", "n_iter_", "oob_score_", "loss_", "alpha_",
     "reconstruction_err_", "lower_bound_", "kl_divergence_", "stress_",
 )  # fmt: skip
 

@@ -10,6 +10,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+ARRIVED = "arrived"
+"""The key that tells that NumPy's state is not that before the cell, but that in which the cell's import made it."""
+
 _WORDS = struct.Struct("<625I")
 
 
@@ -41,7 +44,7 @@ class RandomStates:
             return {}
         self._had_numpy = True
         state = _first_numpy_state()
-        return {} if state is None else {"numpy": _encode("numpy", state)}
+        return {} if state is None else {"numpy": _encode("numpy", state), ARRIVED: "numpy"}
 
     @staticmethod
     def made(names: Mapping[str, Any]) -> dict[str, str]:
@@ -58,6 +61,8 @@ class RandomStates:
         """Puts the generators back into `states`; `names` are values that hold generators. Returns the keys that could not be restored."""
         missing = []
         for key, text in states.items():
+            if key == ARRIVED:
+                continue
             try:
                 _restore(key, text, names or {})
             except (ImportError, AttributeError, KeyError, TypeError, ValueError, RuntimeError):

@@ -293,7 +293,7 @@ class Session:
     def opened_by_user(self) -> dict[str, str]:
         """Tags for a run that user code is opening; MLflow asks for them while it creates the run."""
         self._opened_by_user = True
-        return {"mlops.session": self.journal.session, "mlops.cells": str(self.seq)}
+        return {"mlops.session": self.journal.session, "mlops.cells": f"[{self.seq}]"}
 
     def open_run(self) -> str | None:
         """The id of the run that user code has open in MLflow now."""

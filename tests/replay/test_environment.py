@@ -108,7 +108,7 @@ def test_what_a_killed_build_left_is_made_anew(index: Path) -> None:
 @pytest.mark.parametrize(
     ("told", "sentence"),
     [
-        (described({"mlopsabsent": "1.0"}), r"because mlopsabsent==1\.0 cannot be installed \(.+\): leave out --env"),
+        (described({"mlopsabsent": "1.0"}), r"because mlopsabsent==1\.0 cannot be installed \(.+\): without --env"),
         (described({"mlopsgone": "1.0"}, direct={"mlopsgone": "file:///nosuch/mlopsgone"}), r"because mlopsgone @ file:///nosuch/mlopsgone"),
         (described({}) | {"python": "3.99.0"}, r"because Python 3\.99(\.0)? cannot be installed"),
     ],

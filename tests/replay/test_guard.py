@@ -46,21 +46,33 @@ CASES = [
     ("ctypes.util.find_library('c'); tempfile.mkdtemp()", DONE),
 ]
 
+WORKERS = [
+    ("list(ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('spawn')).map(write, [OUTSIDE + '/by_worker']))", REFUSED),
+    ("Parallel(n_jobs=2)(delayed(write)(OUTSIDE + f'/by_worker{n}') for n in range(2))", REFUSED),
+    ("Parallel(n_jobs=2)(delayed(write)(ROOT + f'/by_worker{n}') for n in range(2))", DONE),
+]
+
 PROGRAM = """
 import ctypes.util, multiprocessing, os, platform, shutil, socket, sqlite3, subprocess, sys, tempfile
+from concurrent.futures import ProcessPoolExecutor
+from joblib import Parallel, delayed
 from jupyter_mlops.replay.guard import Guard, Refused
+def write(path):
+    open(path, "w").close()
 ROOT, OUTSIDE = sys.argv[1:]
 os.chdir(ROOT)
 tempfile.tempdir = ROOT
 if __name__ == "__main__":
     guard = Guard(ROOT)
     guard.barred = {OUTSIDE + "/barred.txt": "it changed"}
+    guard.follow(ROOT + "/guard")
     guard.install()
     for code in CASES:
         try:
             exec(code)
             print("done")
-        except Refused:
+        except PermissionError as error:
+            assert "A replay" in str(error) or "it changed" in str(error), error
             print("refused")
 """
 
@@ -72,11 +84,12 @@ def test_the_guard(tmp_path: Path) -> None:
     for path in (root / "mine.txt", outside / "data.txt", outside / "barred.txt"):
         path.write_text("x")
     program = tmp_path / "program.py"
-    program.write_text(PROGRAM.replace("CASES", repr([code for code, _ in CASES])))
+    program.write_text(PROGRAM.replace("CASES", repr([code for code, _ in (*CASES, *WORKERS)])))
     done = subprocess.run([sys.executable, str(program), str(root), str(outside)], capture_output=True, text=True, timeout=120)
     outcomes = done.stdout.split()
     assert done.stderr == ""
-    assert [(code, outcome) for (code, _), outcome in zip(CASES, outcomes, strict=True)] == CASES
+    cases = [*CASES, *WORKERS]
+    assert [(code, outcome) for (code, _), outcome in zip(cases, outcomes, strict=True)] == cases
     assert sorted(path.name for path in outside.iterdir()) == ["barred.txt", "data.txt"]
 
 

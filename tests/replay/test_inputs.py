@@ -72,7 +72,12 @@ def test_folders_that_no_code_makes_were_there(sources: list[str], expected: dic
     ("events", "expected"),
     [
         ([("import random", {"random": "r1"}), ("random.seed(1)", {"random": "r2"})], {1: {"random": "r1"}}),
-        ([("", {"random": "r1"}), ("import numpy", {"numpy": "n1"}), ("", {"numpy": "n2"})], {1: {"random": "r1"}, 2: {"numpy": "n1"}}),
+        (
+            [("", {"random": "r1"}), ("import numpy", {"numpy": "n1", "arrived": "numpy"}), ("", {"numpy": "n2"})],
+            {1: {"random": "r1"}, 2: {"numpy": "n1"}},
+        ),
+        # The cell that imported it seeded it: the state follows from its code.
+        ([("", {"random": "r1"}), ("import numpy; numpy.random.seed(1)", {}), ("", {"numpy": "n1"})], {1: {"random": "r1"}}),
         # Every process begins PyTorch with the same seed: a later state follows from the code.
         ([("", {"random": "r1"}), ("torch.rand(1)", {"torch": "t1"})], {1: {"random": "r1"}}),
         ([("import torch", {}), ("", {"random": "r1", "torch": "t1"})], {2: {"random": "r1", "torch": "t1"}}),

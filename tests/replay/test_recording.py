@@ -100,4 +100,3 @@ def test_a_run_without_cells_has_no_history(tracked: Path) -> None:
         mlflow.log_metric("m", 1)
     with pytest.raises(UsageError, match="not made by cells"):
         recorded(run.info.run_id, config.load(tracked))
-

@@ -107,7 +107,7 @@ def test_a_run_answers_to_every_name_it_has(desk: Desk, writer: Kernel) -> None:
     ("sort", "told"),
     [
         ("nosuch", "No run here has a metric 'nosuch' to sort by: sort by auc, loss, params.C, started, ended, name, status"),
-        ("-C", "No run here has a metric 'C' to sort by: sort by auc, loss, params.C"),
+        ("-metrics.C", "No run here has a metric 'C' to sort by: sort by auc, loss, params.C"),
         ("params.tol", "No run here has a parameter 'tol'"),
         ("tags.stage", "No run here has a tag 'stage'"),
     ],
@@ -121,6 +121,7 @@ def test_an_order_by_what_no_run_has_names_what_there_is(desk: Desk, writer: Ker
     with pytest.raises(UsageError, match=told):
         desk.queries.runs(sort=sort)
     assert desk.queries.runs(sort="loss")[0].metrics == {"loss": 0.1}
+    assert desk.queries.runs(sort="-C")[0].params == {"C": 0.1}, "a plain name that is a parameter's, and no metric's"
     assert desk.queries.runs(where="auc > 2", sort="auc") == []
     assert len(desk.queries.runs(where="loss > 0", sort="auc")) == 1, "no error: other runs have it"
 

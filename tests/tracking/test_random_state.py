@@ -78,7 +78,7 @@ assert set(states.before()) == {"random"}
 import numpy as np
 first = np.random.rand(3).tolist()
 arrived = states.arrived()
-assert set(arrived) == {"numpy"} and states.arrived() == {}
+assert set(arrived) == {"numpy", "arrived"} and states.arrived() == {}
 RandomStates.restore(arrived)
 assert np.random.rand(3).tolist() == first
 """
