@@ -87,7 +87,7 @@ class NotRebuilt(MlopsError):
 
     def __init__(self, what: str, why: str) -> None:
         super().__init__(
-            f"The run's environment cannot be rebuilt, because {what} cannot be installed ({why}): without --env, the packages here are used."
+            f"The run's environment cannot be rebuilt: {what} cannot be installed ({why}). Without --env, the packages here are used."
         )
 
 

@@ -97,7 +97,7 @@ CAUSES: tuple[Cause, ...] = (
         "object address",
         "the address of an object",
         "<__main__.Net object at 0x7f12ab34cd50>",
-        _words(r"\bat 0x[0-9a-fA-F]{6,16}\b", r"(?<=<)[^<>\n]*?\b0x7[0-9a-fA-F]{8,15}(?=>)", r"\.\.\.x?7[0-9a-f]{9,13}(?=>)"),
+        _words(r"\bat 0x[0-9a-fA-F]{6,16}\b", r"(?<=<)[^<>\n]*?\b0x[57][0-9a-fA-F]{8,15}(?=>)", r"\.\.\.x?[57][0-9a-f]{9,13}(?=>)"),
         None,
         re.compile(r"(?<![\w.])id\("),
     ),

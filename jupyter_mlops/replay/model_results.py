@@ -19,7 +19,11 @@ from .texts import DIFFERENT, IDENTICAL, TOLERANCE, close
 _METHODS = ("predict_proba", "decision_function", "predict", "transform", "score_samples")
 _DEEPEST = 40
 _MOST = 200_000
-_TIMING = ("_stop_words_id", "refit_time_", "fit_time", "score_time", "mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time")
+# What is no part of what a model learned: times, object addresses, what was asked of it so far, and memory that nobody filled.
+_INCIDENTAL = (
+    "_stop_words_id", "refit_time_", "fit_time", "score_time", "mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time",
+    "_cache", "_tmp_like_exog",
+)  # fmt: skip
 _TORCH_SINGLE = 1e-5
 
 
@@ -118,7 +122,7 @@ def _dicts(a: Any, b: Any, path: str, seen: set[tuple[int, int]]) -> Iterator[Fo
         return
     others = {repr(key): value for key, value in b.items()}
     for key, value in a.items():
-        if str(key) not in _TIMING and repr(key) in others:
+        if str(key) not in _INCIDENTAL and repr(key) in others:
             yield from _walk(value, others[repr(key)], f"{path}.{key}" if path else str(key), seen)
 
 

@@ -277,8 +277,8 @@ def restore(run: str, folder: Path, /) -> Restored:
 def step(source: str | None = None, /, *, result: tuple[str, ...] = (), out: Path) -> Step:
     """Cut a papermill notebook out of a messy one.
 
-    It holds only the code that gives the named results. Literals and input files become parameters. It is run with the recorded values first, and written only if that gives the recorded
-    results. A notebook that was never tracked is run once, tracked.
+    It holds only the code that gives the named results; literals and input files become its parameters. It is run with the recorded values
+    first, and written only if that gives the recorded results. A notebook that was never tracked is run once, tracked.
 
     Args:
         source: a run, or the path of a notebook (default: the last run).

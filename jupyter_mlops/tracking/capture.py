@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,24 +148,29 @@ class Capture:
         session.redactor.learn_values({name: self._shell.user_ns[name] for name in writes if name in self._shell.user_ns})
         text = session.redactor.text(_traceback(error)) if error is not None else ""
         session.freezer.new_cell()
-        paths = sorted(touched.read, key=str)
-        read = [self._file(path) for path in paths]
-        written = [self._file(path) for path in sorted(touched.written, key=str)]
-        inputs = self._inputs(read, paths)
         scope = session.runs.scope
         seq = scope.seq if scope is not None else session.seq
-        self._keep_foreign_data(inputs)
-        session.learn_fitting(self._statements)
-        runs = session.runs.end(
-            status=status,
-            error=text,
-            shown=getattr(result, "result", None),
-            inputs=inputs,
-            ended=ended,
-            ran=[statement for path in touched.read for statement in self._ran(path)],
-        )
+        read, written, inputs, runs = list[Input](), list[Input](), dict[str, tuple[Input, ...]](), list[str]()
+        with self._apart():
+            paths = sorted(touched.read, key=str)
+            read = [self._file(path) for path in paths]
+            written = [self._file(path) for path in sorted(touched.written, key=str)]
+            inputs = self._inputs(read, paths)
+        with self._apart():
+            self._keep_foreign_data(inputs)
+        with self._apart():
+            session.learn_fitting(self._statements)
+            runs = session.runs.end(
+                status=status,
+                error=text,
+                shown=getattr(result, "result", None),
+                inputs=inputs,
+                ended=ended,
+                ran=[statement for path in touched.read for statement in self._ran(path)],
+            )
         values = self._digests(seq, writes | mutates, seconds, {item.name for items in inputs.values() for item in items})
-        session.outputs.end(seq, result)
+        with self._apart():
+            session.outputs.end(seq, result)
         event = CellEvent(
             session=session.journal.session,
             seq=seq,
@@ -190,6 +196,14 @@ class Capture:
         session.learn_versions(event, self._statements)
         session.collect_modules()
         session.cell_ended(runs)
+
+    @contextmanager
+    def _apart(self) -> Iterator[None]:
+        """What fails in here is told, and leaves the rest of the event whole."""
+        try:
+            yield
+        except Exception as error:  # data, models and files of all kinds
+            self._session.trouble(error)
 
     def _names(self) -> tuple[set[str], set[str], set[str], set[str]]:
         """Names read, bound, changed and deleted: what the code says, and what the namespace shows (exec, star imports, %run)."""
@@ -266,7 +280,8 @@ class Capture:
         for name in sorted(names):
             value = self._shell.user_ns.get(name)
             if value is not None and not name.startswith("_"):
-                session.freezer.digest_if_cheap(name, value, seconds, ready)
+                with self._apart():
+                    session.freezer.digest_if_cheap(name, value, seconds, ready)
         written.set()
         return found
 

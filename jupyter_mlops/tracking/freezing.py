@@ -143,8 +143,10 @@ def _size(value: Any) -> int:
 def _objects(value: Any) -> int:
     """How many Python objects a value consists of; texts in Arrow's memory are none."""
     dtypes = list(value.dtypes) if _is_pandas(value, "DataFrame") else [getattr(value, "dtype", None)]
-    rows = len(value) if _is_pandas(value, "DataFrame", "Series", "Index") else int(getattr(value, "size", 0) or 0)
-    return rows * sum(1 for dtype in dtypes if getattr(dtype, "kind", "") == "O" and getattr(dtype, "storage", "") != "pyarrow")
+    columns = sum(1 for dtype in dtypes if getattr(dtype, "kind", "") == "O" and getattr(dtype, "storage", "") != "pyarrow")
+    if not columns:
+        return 0
+    return columns * (len(value) if _is_pandas(value, "DataFrame", "Series", "Index") else int(value.size))
 
 
 def _copy_within(value: Any, seconds: float) -> Any:

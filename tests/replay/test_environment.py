@@ -108,9 +108,9 @@ def test_what_a_killed_build_left_is_made_anew(index: Path) -> None:
 @pytest.mark.parametrize(
     ("told", "sentence"),
     [
-        (described({"mlopsabsent": "1.0"}), r"because mlopsabsent==1\.0 cannot be installed \(.+\): without --env"),
-        (described({"mlopsgone": "1.0"}, direct={"mlopsgone": "file:///nosuch/mlopsgone"}), r"because mlopsgone @ file:///nosuch/mlopsgone"),
-        (described({}) | {"python": "3.99.0"}, r"because Python 3\.99(\.0)? cannot be installed"),
+        (described({"mlopsabsent": "1.0"}), r"rebuilt: mlopsabsent==1\.0 cannot be installed \(.+\)\. Without --env"),
+        (described({"mlopsgone": "1.0"}, direct={"mlopsgone": "file:///nosuch/mlopsgone"}), r"rebuilt: mlopsgone @ file:///nosuch/mlopsgone"),
+        (described({}) | {"python": "3.99.0"}, r"rebuilt: Python 3\.99(\.0)? cannot be installed"),
     ],
 )
 def test_what_cannot_be_installed_is_named_and_nothing_is_left(index: Path, told: dict[str, Any], sentence: str) -> None:
