@@ -43,7 +43,8 @@ def test_a_run_holds_everything_that_reproduces_it(desk: Desk, project: Path) ->
     assert found.data.metrics == {"auc": 0.9, "loss": 0.4}
     assert [(item.step, item.value) for item in desk.client.get_metric_history(found.info.run_id, "loss")] == [(0, 0.5), (1, 0.4)]
     tags = found.data.tags
-    assert {key: tags[key] for key in tags if key != "mlflow.runName"} == {
+    assert set(json.loads(tags["mlops.seals"])) == {"history"}
+    assert {key: tags[key] for key in tags if key not in ("mlflow.runName", "mlops.seals")} == {
         "mlops.run_id": run, "mlops.session": kernel.session, "mlops.cells": "[2]", "mlops.skipped": "net (Net): a lock", "stage": "dev",
         "mlflow.note.content": "**good**", "mlflow.user": "ada", "mlflow.source.name": "study.ipynb", "mlflow.source.type": "NOTEBOOK",
         "mlflow.source.git.commit": "c" * 40, "mlops.model": '{"name": "clf", "class": "Foo", "flavor": "sklearn", "uri": "models:/m-clf"}',
