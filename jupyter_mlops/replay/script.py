@@ -67,7 +67,7 @@ def first_states(events: Sequence[CellEvent]) -> Mapping[int, Mapping[str, str]]
 
     Each generator is put back once: later states follow from the code, or a changed seed would go unseen. Where code that tracking did not
     see sets a seed, nothing is put back. A generator that arrived later is put into the state in which its import made it, if that is
-    known: not where the same cell seeded it, nor PyTorch's, which begins every process with the same seed.
+    known: PyTorch's is not where the same cell seeds it.
     """
     found: dict[int, dict[str, str]] = {}
     seen: set[str] = set()
@@ -76,7 +76,8 @@ def first_states(events: Sequence[CellEvent]) -> Mapping[int, Mapping[str, str]]
         states = {key: state for key, state in event.random.items() if key in GLOBAL and key not in seen}
         seen.update(states)
         if watched:
-            states = {key: state for key, state in states.items() if key == event.random.get(ARRIVED)}
+            arrived = set(event.random.get(ARRIVED, "").split()) - ({"torch"} if _SEEDS.search(event.source) else set())
+            states = {key: state for key, state in states.items() if key in arrived}
         elif seeded:
             states = {}
         if states:

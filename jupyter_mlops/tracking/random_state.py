@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 ARRIVED = "arrived"
-"""The key that tells that NumPy's state is not that before the cell, but that in which the cell's import made it."""
+"""The key that names the generators (`numpy torch`) whose state is that in which the cell's import made them, not that before the cell."""
 
 _WORDS = struct.Struct("<625I")
 
@@ -25,7 +25,7 @@ class RandomStates:
 
     def __init__(self) -> None:
         self._last: dict[str, Any] = {}
-        self._had_numpy = "numpy.random" in sys.modules
+        self._had = {key for key, module in _MODULES.items() if module in sys.modules}
 
     def before(self, names: Mapping[str, Any] | None = None) -> dict[str, str]:
         """The states that changed since the last call: {} when no number was drawn. `names` are the values that the coming cell reads."""
@@ -39,12 +39,16 @@ class RandomStates:
         return changed
 
     def arrived(self) -> dict[str, str]:
-        """The first state of NumPy's generator, when the cell that just ended imported it: what its own unseeded draws began with."""
-        if self._had_numpy or "numpy.random" not in sys.modules:
-            return {}
-        self._had_numpy = True
-        state = _first_numpy_state()
-        return {} if state is None else {"numpy": _encode("numpy", state), ARRIVED: "numpy"}
+        """The first states of NumPy's and PyTorch's generators, when the cell that just ended imported them: what its own unseeded draws
+        began with."""
+        found: dict[str, str] = {}
+        for key, module in _MODULES.items():
+            if key not in self._had and module in sys.modules:
+                self._had.add(key)
+                state = _FIRST[key]()
+                if state is not None:
+                    found[key] = _encode(key, state)
+        return {**found, ARRIVED: " ".join(found)} if found else {}
 
     @staticmethod
     def made(names: Mapping[str, Any]) -> dict[str, str]:
@@ -102,6 +106,19 @@ def _generator_state(value: Any) -> Any:
 def _first_numpy_state() -> Any:
     # NumPy seeds its global generator from the system's entropy as it is imported.
     return _first_state(getattr(sys.modules["numpy.random"].mtrand, "_rand", None))
+
+
+def _first_torch_state() -> Any:
+    # PyTorch seeds its global generator from the system's entropy, and keeps the seed: this one, or the one that the cell gave it.
+    torch: Any = sys.modules["torch"]
+    try:
+        return torch.Generator().manual_seed(torch.initial_seed()).get_state().numpy().tobytes()
+    except (AttributeError, RuntimeError):
+        return None
+
+
+_MODULES = {"numpy": "numpy.random", "torch": "torch"}
+_FIRST = {"numpy": _first_numpy_state, "torch": _first_torch_state}
 
 
 def _first_state(generator: Any) -> Any:
