@@ -358,7 +358,8 @@ class Step(_Record):
     among them that are data; `outputs` are the declared results as {"name", "kind", "value"}.
 
     `kept` of `executed` statements are in it. `proof` is how it was shown to give the recorded results: "minimal" when without any of its
-    statements it does not, else "proved". `files` were written beside it, `notes` say what else there is to know.
+    statements it does not, else "proved". `files` were written beside it, `folder` is the working folder that its relative paths are
+    meant for, `notes` say what else there is to know.
     """
 
     path: str
@@ -370,6 +371,7 @@ class Step(_Record):
     executed: int = 0
     proof: str = ""
     files: tuple[str, ...] = ()
+    folder: str = ""
     notes: tuple[str, ...] = ()
 
 

@@ -28,7 +28,7 @@ _READING = words(
     "average_precision_score balanced_accuracy_score between bfill bic bool capitalize casefold children classification_report "
     "columns concat concatenate confusion_matrix copy corr corrwith count cov crosstab cumcount cummax cummin cumprod cumsum cut date "
     "decision_function decode deepcopy describe dict diff difference divmod dot drop_duplicates dropna dtypes duplicated element_size "
-    "elements encode endswith enumerate eq equals eval exists explode f1_score feature_names_in_ ffill fillna filter find flatten "
+    "elements encode endswith enumerate eq equals exists explode f1_score feature_names_in_ ffill fillna filter find flatten "
     "float floor format from_dict frozenset ge get get_depth get_dummies get_feature_names_out get_n_leaves get_params get_support "
     "getattr group_by groupby gt hasattr hash head hstack id iloc index info int interpolate intersection inverse_transform isalpha "
     "isdigit isin isinstance isna isnull isnumeric isoformat issubclass item items iterrows itertuples join keys kneighbors kurt "
@@ -76,7 +76,10 @@ def changes_object(call: ast.Call, method: str) -> bool:
     return (
         method in _CHANGING
         or (method.endswith("_") and not method.startswith("_"))
-        or (method.startswith("set_") and method != "set_index")
+        or (method.startswith(("set_", "add_")) and method not in ("set_index", "add_prefix", "add_suffix"))
+        # Of models: Keras compiles them, PyTorch's `eval()` has no arguments, where that of a frame has an expression.
+        or method == "compile"
+        or (method == "eval" and not call.args)
         or in_place(call)
     )
 
@@ -94,6 +97,8 @@ def changes_first(function: str) -> bool:
 
 def only_reads(function: str) -> bool:
     """Whether a call leaves what it is called on and what it is given unchanged."""
+    if function.endswith(".compile"):
+        return function == "re.compile"  # of a Keras model, it changes the model
     return function.rsplit(".", 1)[-1] in _READING or not feeds(function)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -60,6 +61,9 @@ class Names(FlowVisitor):
         for target in node.targets:
             self.visit(target)
             self._alias_each(target, node.value)
+        names = [target for target in node.targets if isinstance(target, ast.Name)]
+        for one, other in itertools.pairwise(names):
+            self._alias(other, shared(one))  # `a = b = []` gives one object two names
 
     def _alias_each(self, target: ast.expr, value: ast.expr) -> None:
         match target, value:

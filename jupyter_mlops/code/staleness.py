@@ -7,12 +7,15 @@ that a cell below binds or changes a name again makes nothing above it stale.
 
 from __future__ import annotations
 
+import ast
 import builtins
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..records import CellState, Foreseen, LostName, Status
+from .notebook_syntax import parse_cell
 from .statements import analyse
 from .versions import FILE, Execution, History, Namespace, Trace, Version
 
@@ -116,7 +119,7 @@ class _Document:
         for key, trace in list(traces.items()):
             self._match(key, trace, places)
         for place in places:
-            if place.trace is not None and not _same(place.trace.execution.source, place.source):
+            if place.trace is not None and not _same_code(place.trace.execution.source, place.source):
                 if self._newer_than_file(place.trace):
                     place.source = place.trace.execution.source
                 else:
@@ -312,6 +315,17 @@ def _is(execution: Execution, cell: NotebookCell) -> bool:
 
 def _same(one: str, other: str) -> bool:
     return one.strip() == other.strip()
+
+
+def _same_code(one: str, other: str) -> bool:
+    """Whether two texts are the same but for comments and layout, which make no other results."""
+    return _same(one, other) or (_code(one) is not None and _code(one) == _code(other))
+
+
+@lru_cache(maxsize=1024)
+def _code(source: str) -> str | None:
+    cell = parse_cell(source)
+    return ast.dump(cell.tree) if cell is not None and cell.tree.body and not cell.magics else None
 
 
 def _sentence(text: str) -> str:

@@ -29,6 +29,7 @@ def cut(source: str, results: Sequence[str], out: Path, settings: Settings, tell
     """
     if not results:
         raise UsageError("Say what the step is to give: --result NAME, a metric, a model or a name of the notebook.")
+    out = out.expanduser()
     check_free(out)
     objects = open_objects(settings)
     if not source.endswith(".ipynb"):

@@ -22,12 +22,12 @@ def explore(notebook: Path, out: Path) -> str:
     """
     import nbformat
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     try:
         content = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has no types
-    except (OSError, ValueError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
-        raise UsageError(f"{notebook} cannot be read as a notebook ({str(error).splitlines()[0]}).") from None
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, nbformat.ValidationError) as error:
+        raise UsageError(f"{notebook} cannot be read as a notebook ({(str(error) or type(error).__name__).splitlines()[0]}).") from None
     # A kernel of this very Python, with nothing added to the notebook's own cells.
     arguments = ["--InteractiveShellApp.extra_extensions=jupyter_mlops", "--IPKernelApp.log_level=ERROR"]
     place = {"metadata": {"path": str(notebook.parent)}}
@@ -39,6 +39,8 @@ def explore(notebook: Path, out: Path) -> str:
                 runner.execute_cell(cell, index)
             except CellExecutionError as error:
                 raise StepRefused(str(out), f"cell {index + 1} of {notebook.name} raises {error.ename}: {error.evalue}.") from None
+            except DeadKernelError:
+                raise StepRefused(str(out), f"cell {index + 1} of {notebook.name} ended its kernel.") from None
         return _asked(runner, f"__import__('{__name__}', fromlist=['']).whole_run({notebook.stem!r})")
 
 

@@ -14,6 +14,7 @@ from .parts import Part, hoisted_imports
 
 PARAMETERS, OUTPUTS = "parameters", "outputs"
 """Tags of the cells that declare what can be set, and what comes out."""
+_FIRST = "from __future__"
 _HEADING = re.compile(r"^(#{1,6})\s", re.MULTILINE)
 
 
@@ -33,7 +34,8 @@ class Layout:
         for seq, code in self.cells:
             found[seq] = f"{found[seq]}\n{code}" if seq in found else code
         top = [lifting.cell(self.parameters), *([SECRETS_CODE] if self.secret else []), *self.imports]
-        first = next(iter(found), 0)
+        top.sort(key=lambda text: not text.startswith(_FIRST))
+        first = next((seq for seq, code in found.items() if not code.lstrip().startswith("%%")), next(iter(found), 0))
         found[first] = "\n".join([*(text for text in top if text), found.get(first, "")])
         return found
 
@@ -46,6 +48,7 @@ class Layout:
 def laid_out(parts: Sequence[Part], parameters: Iterable[Parameter], outputs: Mapping[str, str]) -> Layout:
     """The parts as cells: as the cells were divided, imports on top."""
     imports, rest = hoisted_imports(parts)
+    imports = sorted(imports, key=lambda line: not line.startswith(_FIRST))
     cells: list[tuple[int, str]] = []
     for part in rest:
         if cells and cells[-1][0] == part.seq:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -102,7 +104,9 @@ def _assigned(part: Part) -> dict[str, Any]:
 
 
 def _can_be_set(name: str, value: Any) -> bool:
-    return not name.startswith("_") and value not in ([], {}, (), None) and _is_plain(value) and len(repr(value)) <= LONGEST
+    if name.startswith("_") or hasattr(builtins, name):
+        return False
+    return value not in ([], {}, (), None) and _is_plain(value) and len(repr(value)) <= LONGEST
 
 
 def _is_plain(value: Any) -> bool:
@@ -110,7 +114,7 @@ def _is_plain(value: Any) -> bool:
         return all(_is_plain(item) for item in value)
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
-    return value is None or type(value) in _SCALARS
+    return value is None or (type(value) in _SCALARS and (not isinstance(value, float) or math.isfinite(value)))
 
 
 def _changed(name: str, others: Sequence[Part]) -> bool:

@@ -47,7 +47,20 @@ def _expression(parts: Sequence[Part], name: str) -> str:
     """The expression in the code that a metric is named after."""
     for part in reversed(parts):
         tree = part.tree
-        for node in executed(tree.body) if tree is not None else ():
-            if isinstance(node, ast.expr) and metric_name(ast.unparse(node)) == name:
+        # What a loop or a comprehension computes has no name of its own at the end.
+        top = [node for node in tree.body if not isinstance(node, (ast.For, ast.AsyncFor, ast.While))] if tree is not None else []
+        for node in executed(top):
+            if isinstance(node, ast.expr) and metric_name(ast.unparse(node)) == name and not _computed_within(top, node):
                 return ast.unparse(node)
     return ""
+
+
+def _computed_within(statements: Sequence[ast.stmt], node: ast.expr) -> bool:
+    """Whether an expression stands in a comprehension or lambda, whose names end with it."""
+    scopes = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda)
+    return any(
+        node in ast.walk(scope) and node is not scope
+        for statement in statements
+        for scope in ast.walk(statement)
+        if isinstance(scope, scopes)
+    )

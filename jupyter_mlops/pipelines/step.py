@@ -58,6 +58,8 @@ def check_free(out: Path) -> None:
     for path in (out, _beside(out)):
         if path.exists():
             raise UsageError(f"{path} exists already: choose another --out, or remove it first.")
+    if any(parent.exists() and not parent.is_dir() for parent in out.parents):
+        raise UsageError(f"{out.parent} is no folder: choose another --out.")
 
 
 def choose(candidates: Iterable[Recording], results: Sequence[str]) -> Recording:
@@ -99,10 +101,20 @@ def drafted(recording: Recording, found: Slice, results: Sequence[str], folder: 
     outputs = declared(parts, results, recording)
     taken = names_in(parts)
     draft = Draft(laying.laid_out((), (), {}))
+    if any("jupyter_mlops" in part.text for part in parts):
+        draft.notes.append("Its code uses jupyter_mlops itself, which must be installed where the step runs.")
+    for path in _modules(recording, parts):
+        draft.notes.append(f"It imports {path}, which must be on Python's path where the step runs.")
     parts, fetched = _from_files(recording, parts, folder, out, taken, draft, objects)
     parameters, parts = lifted(parts, _params(recording), _files_of(recording), taken)
     draft.layout = laying.laid_out(parts, [*parameters, *fetched], outputs)
     return draft
+
+
+def _modules(recording: Recording, parts: Sequence[Part]) -> list[str]:
+    """The local modules that the code imports, by their paths."""
+    imported = {name.split(".")[0] for part in parts for statement in part.statements for name in statement.imports}
+    return sorted({module["path"] for _, module in recording.modules if module["module"].split(".")[0] in imported})
 
 
 def united(found: Slice, recording: Recording) -> tuple[Piece, ...]:
@@ -212,6 +224,7 @@ def _record(recording: Recording, draft: Draft, results: Sequence[str], out: Pat
         executed=found.executed,
         proof=found.proof,
         files=tuple(str(_beside(out) / path.name) for path in draft.files.values()),
+        folder=Path(os.path.relpath(recording.cwd)).as_posix(),
         notes=tuple(draft.notes),
     )
 

@@ -13,7 +13,7 @@ from ..store import snapshots
 from ..store.objects import ObjectStore
 
 _OWN_LINE = re.compile(r"^(\s*)(%%?mlops\b.*|%(?:re)?load_ext\s+jupyter_mlops\b.*|%unload_ext\s+jupyter_mlops\b.*)$", re.MULTILINE)
-_INSTALL = re.compile(r"^(\s*)([%!](?:pip|conda|mamba|uv)\s.*)$", re.MULTILINE)
+_INSTALL = re.compile(r"^([ \t]*)([%!](?:pip|conda|mamba|uv)\s(?:.*\\\n)*.*)$", re.MULTILINE)
 SECRET = re.compile(r"(?<![\w.])secret\(")
 SECRETS_CODE = """\
 import os
@@ -37,8 +37,13 @@ def plain(source: str) -> str:
     """Code without the lines that only this package understands, and without installations: they stay to be read, as comments."""
     for lines in (_OWN_LINE, _INSTALL):
         # A block must not be left empty.
-        source = lines.sub(lambda found: f"{found[1]}pass  # {found[2]}" if found[1] else f"# {found[2]}", source)
+        source = lines.sub(_as_comment, source)
     return source
+
+
+def _as_comment(found: re.Match[str]) -> str:
+    text = found[2].replace("\n", "\n# ")
+    return f"{found[1]}pass  # {text}" if found[1] else f"# {text}"
 
 
 def needs_secrets(sources: Iterable[str]) -> bool:

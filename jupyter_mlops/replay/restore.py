@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -115,8 +116,9 @@ class _Restoring:
         if source.is_relative_to(self.recording.project):
             target = self.folder / source.relative_to(self.recording.project)
         else:
-            target = self.folder / ELSEWHERE / source.name
-            self.moved[str(source)] = os.path.relpath(target, self.here)
+            # Files of one name come from several folders.
+            target = self.folder / ELSEWHERE / hashlib.blake2b(str(source.parent).encode(), digest_size=4).hexdigest() / source.name
+        self.moved[str(source)] = os.path.relpath(target, self.here)
         if item.digest is None:
             self.notes.append(f"{item.name} is not here: {item.why or 'its content was not recorded'}.")
             return

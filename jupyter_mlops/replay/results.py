@@ -87,8 +87,8 @@ def sought(recording: Recording, history: History, name: str | None) -> list[Sou
         if not found:
             raise NotFound("model or metric of run", run.name or run.id, "Name a result: `mlops slice RUN NAME`.")
         return list(dict.fromkeys(found))
-    if name == "model":
-        found = _models(recording, history)
+    if name == "model" and (models := _models(recording, history)):
+        found = models
     elif name in run.metrics or name in run.series:
         found = _metric(recording, history, name)
     elif seq := _last_writer(recording, name):

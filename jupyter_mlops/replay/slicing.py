@@ -117,7 +117,9 @@ class Slicing:
     def without(self, numbers: Sequence[int], dropped: Iterable[int]) -> tuple[int, ...]:
         """What is left of these steps when some are not needed, nor what only these needed."""
         away = frozenset(dropped)
-        left = set(self.history.closed(self._ends(self.history), without=away))
+        # Steps that the code does not call for, but without which the proof failed, each stay until their own trial.
+        roots = {*self._ends(self.history), *(set(numbers) - set(self.first()))} - away
+        left = set(self.history.closed(roots, without=away))
         return tuple(number for number in numbers if number in left and number not in away)
 
     def uncertain(self, numbers: Sequence[int]) -> list[int]:
@@ -196,7 +198,7 @@ class _Proof:
     def prove(self) -> Slice:
         trial = self.grown()
         if trial.why:
-            return self._slicing.record(self._slicing.first(), "unproved", trial.why)
+            return self._slicing.record(trial.numbers, "unproved", trial.why)
         numbers, minimal = self._shrunk(trial)
         return self._slicing.record(numbers, "minimal" if minimal else "proved")
 

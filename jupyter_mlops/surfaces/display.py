@@ -8,7 +8,7 @@ from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from ..records import Diff, Node, Replay, Restored, Run, Snapshot, Status, Step
+from ..records import Diff, Node, Replay, Restored, Run, Slice, Snapshot, Status, Step
 from .answers import Change, Collected, Comparison, Demo, Page, Prepared, Report, Runs, Story, Tracking
 from .blocks import Block, Blocks, Cell, Code, Table, Text, Tree
 from .views import view
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ANSWERS = (
     Change, Collected, Comparison, Demo, Diff, Node, Page, Prepared,
-    Replay, Report, Restored, Runs, Snapshot, Status, Step, Story, Tracking,
+    Replay, Report, Restored, Runs, Slice, Snapshot, Status, Step, Story, Tracking,
 )  # fmt: skip
 """The types that a notebook shows as tables. A single Run is shown through its Story."""
 

@@ -20,6 +20,8 @@ def slice_of(run: Run, name: str | None, *, out: Path | None, quick: bool) -> Sl
 
     if out is not None and out.exists():
         raise UsageError(f"{out} exists already: choose another --out, or remove it first.")
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"There is no folder {out.parent}: make it, or choose another --out.")
     settings = config.load()
     recording, objects = recorded(run.own_id or run.id, settings), open_objects(settings)
     found = sliced(recording, name)

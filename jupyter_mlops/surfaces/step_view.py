@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from ..records import Parameter, Restored, Step
@@ -32,7 +33,8 @@ def step_blocks(step: Step) -> Blocks:
     blocks += [Text(f"with it: {short(path)}", "faint") for path in step.files]
     blocks += [Text(note, "bad") for note in step.notes]
     blocks.append(Text(_PROOFS.get(step.proof, step.proof), "good"))
-    return [*blocks, Text(f"Run it: papermill {short(step.path)} out.ipynb" + "".join(_option(item) for item in parameters[:1]), "faint")]
+    options = [*(_option(item) for item in parameters[:1]), f" --cwd {shlex.quote(step.folder)}" if step.folder not in ("", ".") else ""]
+    return [*blocks, Text(f"Run it: papermill {shlex.quote(short(step.path))} out.ipynb" + "".join(options), "faint")]
 
 
 def restored_blocks(restored: Restored) -> Blocks:
@@ -55,4 +57,4 @@ def _output(item: Any) -> tuple[Cell, ...]:
 
 
 def _option(item: Parameter) -> str:
-    return f" -p {item.name} {item.default}" if isinstance(item.default, (int, float, str)) else ""
+    return f" -p {item.name} {shlex.quote(str(item.default))}" if isinstance(item.default, (int, float, str)) else ""

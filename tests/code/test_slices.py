@@ -51,6 +51,7 @@ CASES = {
     "change of what is held": ["a = [1]", "box = {'a': a}", "a.append(2)", "r = box['a']"],
     "change through what holds it": ["a = [1]", "box = [a]", "box[0].append(2)", "r = a"],
     "change of what was put in": ["a = [1]\nbox = {}", "box['a'] = a", "a.append(2)", "r = box"],
+    "two names for one object": ["a = b = []\n- c = d = []", "b.append(1)", "- d.append(1)", "r = a"],
     "a name that points elsewhere now": ["a = [1]", "- b = a", "- b = []\n- b.append(2)", "r = a"],
     "a copy": ["a = [1]", "- b = a.copy()", "- b.append(2)", "r = a"],
     "a key beside it": ["d = {'x': 1}", "x = d['x']", "- d['y'] = 2", "r = x"],
@@ -224,3 +225,8 @@ def test_running_the_slice_of_any_program_gives_the_value_that_the_program_gave(
     except (TypeError, IndexError):
         return  # a program that breaks off is no history of finished cells
     assert repr(run(kept(cells, wanted))[wanted]) == repr(whole[wanted])
+
+
+@pytest.mark.parametrize("call", ["net.eval()", "net.compile('adam')", "net.train()", "net.load_state_dict(saved)", "net.add_pipe('s')"])
+def test_calls_that_put_a_model_into_another_state_are_kept(call: str) -> None:
+    assert kept(history("net = load()", call, "r = net.predict(1)"), "r") == ["net = load()", call, "r = net.predict(1)"]

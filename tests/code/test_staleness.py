@@ -57,6 +57,11 @@ def test_nothing_is_stale(executed: str, code: dict[str, str]) -> None:
     assert states(told(executed, code)) == {}
 
 
+def test_a_comment_written_since_makes_nothing_stale() -> None:
+    code = {"a": "x = 1", "A": "x = (\n    1  # one\n)", "b": "print(x)"}
+    assert states(told("ab", code, "Ab")) == {}
+
+
 STALE: list[tuple[str, str, dict[str, str], str | None, dict[str, str]]] = [
     ("an upstream cell with other code", "abA", {"a": "x = 1", "A": "x = 2", "b": "print(x)"}, None, {"b": "stale"}),
     ("what follows from it", "abcA", {"a": "x = 1", "A": "x = 2", "b": "y = x", "c": "print(y)"}, None, {"b": "stale", "c": "stale"}),

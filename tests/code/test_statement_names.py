@@ -339,7 +339,7 @@ def test_names_that_may_keep_their_earlier_value(source: str, conditional: str) 
     ("source", "aliases"),
     [
         ("b = a", {"b": "a"}),
-        ("b = c = a.x[0]", {"b": "a", "c": "a"}),
+        ("b = c = a.x[0]", {"b": "a", "c": "a b"}),
         ("a, b = b, a", {"a": "b", "b": "a"}),
         ("b = a.copy()", {}),
         ("b = a + 1", {}),

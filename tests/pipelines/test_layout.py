@@ -95,6 +95,7 @@ def test_papermill_reads_any_value_and_python_the_same_one(tmp_path: Path, value
         ("for depth in [1, 2]:\n    pass\nC = 1", ["C"]),
         ("if C:\n    depth = 3", []),
         ("x = y = 5", ["x", "y"]),
+        ("max = 5\nbound = 1e999\nrate = 1e9", ["rate"]),
     ],
 )
 def test_only_names_with_one_plain_value_become_parameters(source: str, names: list[str]) -> None:
@@ -136,6 +137,20 @@ def test_keywords_that_are_parameters_of_the_run_are_lifted(source: str, chosen:
 def test_imports_stand_on_top_where_nothing_decides_over_them(source: str, imports: list[str]) -> None:
     parts = parts_of([Piece(seq=1, line=1, end_line=source.count("\n") + 1, source=source)], {1: source})
     assert hoisted_imports(parts)[0] == imports
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        ("from __future__ import annotations\nimport a\nx = a.f()", {1: "from __future__ import annotations\nn: int = 3\nimport a\nx = a.f()"}),
+        ("%%capture shown\nprint(1)", {1: "%%capture shown\nprint(1)", 2: "n: int = 3\ny = 1"}),
+    ],
+)
+def test_what_must_stand_first_stands_first(first: str, expected: dict[int, str]) -> None:
+    cells = {1: first, 2: "y = 1"}
+    pieces = [Piece(seq=seq, line=1, end_line=text.count("\n") + 1, source=text) for seq, text in cells.items()]
+    step = layout.laid_out(parts_of(pieces, cells), [Parameter(name="n", type="int", default=3)], {})
+    assert {seq: step.sources[seq] for seq in expected} == expected
 
 
 CELLS = [

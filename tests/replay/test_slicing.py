@@ -119,6 +119,7 @@ def test_a_slice_grows_where_its_code_does_not_tell_all(tmp_path: Path) -> None:
         assert found.proof in ("proved", "minimal")
         assert "setattr(" in found.source
         assert "setattr(" not in first.source
+        assert "unrelated" not in found.source, "what a slice grew by and does not need is taken out again"
 
 
 FILE = ({"name": "a.txt", "source": "/p/a.txt"},)
