@@ -10,6 +10,7 @@ def held(argument: Mapping[str, Any]) -> dict[str, Any]:
     """The content that {"name"} holds: {"digest" of data, "number" of a scalar, "pickle": the object of anything else, in {"store"}}."""
     from IPython.core.getipython import get_ipython
 
+    from ..errors import MlopsError
     from ..store import snapshots
     from ..store.objects import ObjectStore
     from ..tracking import models, values
@@ -18,7 +19,10 @@ def held(argument: Mapping[str, Any]) -> dict[str, Any]:
     if argument["name"] not in shell.user_ns:
         return {"digest": "", "number": None, "pickle": ""}
     value = shell.user_ns[argument["name"]]
-    digest = snapshots.digest(value) if snapshots.freezable(value) is not None else ""
+    try:
+        digest = snapshots.digest(value) if snapshots.freezable(value) is not None else ""
+    except MlopsError:  # an array of figures is no data
+        digest = ""
     try:
         packed = "" if digest else ObjectStore(argument["store"]).put(models.pack(value))
     except Exception:  # a value's own code may raise anything while it is pickled

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from .sandbox import Sandbox
 
 _UNKNOWN = "unknown"
 _DAY = 86_400
+_COPIED = 256_000_000
 _MAKING = re.compile(r"\bmkdir|\bmakedirs|\bcopytree")
 
 
@@ -74,10 +76,10 @@ class Inputs:
         self.folders = tuple(
             str(self._sandbox.place(folder)) for folder in folders if any(path.startswith(folder + os.sep) for path in elsewhere)
         )
-        for path in self._in_place:
-            place = self._sandbox.place(path)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(path)
+        for path in sorted(self._in_place):
+            # What is in a folder comes with the folder.
+            if not any(path.startswith(other + os.sep) for other in self._in_place):
+                _mirror(path, self._sandbox.place(path))
         for path in self.moved:
             self._sandbox.place(path).parent.mkdir(parents=True, exist_ok=True)
             if path in foreign:
@@ -128,7 +130,7 @@ class Inputs:
     def _use_in_place(self, version: Version, place: Path, seq: int) -> None:
         if version.digest is not None and _digest(version.path) == version.digest:
             place.unlink(missing_ok=True)
-            place.symlink_to(version.path)
+            _mirror(version.path, place)
             return
         why = version.why or "only its digest was recorded"
         self.refused[seq].append(f"{self._name(version.path)} cannot be put back: {why}, and it is not what it was any more.")
@@ -138,6 +140,15 @@ class Inputs:
 
     def _belongs(self, path: str) -> bool:
         return path == self._project or path.startswith(self._project + os.sep)
+
+
+def _mirror(path: str, place: Path) -> None:
+    """Give a file or folder that is used where it is its place here: by a copy, which code may change, or by a link where that is dear."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.isfile(path) and os.path.getsize(path) <= _COPIED:
+        shutil.copyfile(path, place)
+    else:
+        place.symlink_to(path)
 
 
 def schedule(recording: Recording) -> Mapping[int, Sequence[Version]]:

@@ -142,7 +142,7 @@ def test_imports_stand_on_top_where_nothing_decides_over_them(source: str, impor
 @pytest.mark.parametrize(
     ("first", "expected"),
     [
-        ("from __future__ import annotations\nimport a\nx = a.f()", {1: "from __future__ import annotations\nn: int = 3\nimport a\nx = a.f()"}),
+        ("from __future__ import annotations\nimport a\na.f()", {1: "from __future__ import annotations\nn: int = 3\nimport a\na.f()"}),
         ("%%capture shown\nprint(1)", {1: "%%capture shown\nprint(1)", 2: "n: int = 3\ny = 1"}),
     ],
 )
