@@ -91,12 +91,12 @@ def test_what_cannot_be_replayed_is_said(project: Path) -> None:
 
 
 def test_a_run_without_cells_has_no_history(tracked: Path) -> None:
-    import mlflow
+    from mlflow import MlflowClient
 
-    mlflow.set_tracking_uri(f"sqlite:///{tracked}/mlflow.db")
     client.ask(config.load(tracked), "flush", timeout=120)
-    mlflow.set_experiment(tracked.name)
-    with mlflow.start_run() as run:
-        mlflow.log_metric("m", 1)
+    plain = MlflowClient(f"sqlite:///{tracked}/mlflow.db")
+    run = plain.create_run(plain.get_experiment_by_name(tracked.name).experiment_id)
+    plain.log_metric(run.info.run_id, "m", 1)
+    plain.set_terminated(run.info.run_id)
     with pytest.raises(UsageError, match="not made by cells"):
         recorded(run.info.run_id, config.load(tracked))
