@@ -44,12 +44,23 @@ CAUSES: tuple[Cause, ...] = (
         "a progress bar shows the pace of its run",
         "100%|██████████| 10/10 [00:01<00:00, 9.81it/s]",
         _words(
-            r"\d+%\|[^|\n]*\|[^\n]*",
-            rf"\b\d+it \[{_CLOCK}[^\]\n]*\]",
+            # What the loop itself adds after the pace (", loss=0.5") is its result.
+            r"\d+%\|[^|\n]*\|[^\n\[]*\[[^\]\n,]*(?:, *[\d.?]+ *[a-zA-Z]*/ *[a-zA-Z]+)?\]?",
+            r"\d+%\|[^|\n]*\|[^\n\[]*$",
+            r"\b\d+it \[[^\]\n,]*(?:, *[\d.?]+ *[a-zA-Z]*/ *[a-zA-Z]+)?\]?",
             r"\d+/\d+ \[[=>.\s]*\]\s*-[^\n]*?(?=(?: - [a-z_]\w*:)|$|\n)",
-            r"[━╸╺ ]{3,}\s*\d+/\d+\s*\d[^\n]*?(?=(?: - [a-z_]\w*:)|$|\n)",
-            r"[━╸╺ ]{3,}",
+            r"[━╸╺][━╸╺ ]*(?:\d+/\d+(?!\d))?(?:[ •]*(?:\d+:\d\d(?::\d\d)?|-:--:--|\d+(?:\.\d+)?(?:it/s|(?:us|ms|s)\b(?:/\w+)?)))*",
+            r"^\[Parallel\(n_jobs=-?\d+\)\]: [^\n]*",
             r"(?<= )\d+(?:\.\d+)?(?:us|ms|s)(?: \d+(?:\.\d+)?(?:us|ms|s)/(?:step|epoch|sample))?(?= - [a-z_]\w*:)",
+        ),
+    ),
+    Cause(
+        "first use",
+        "a library says it only once on a machine, when it fills its caches",
+        "Matplotlib is building the font cache; this may take a moment.",
+        _words(
+            r"^Matplotlib is building the font cache; this may take a moment\.\n?",
+            r"^[^\n]*: SyntaxWarning: [^\n]*\n?(?:^[ \t]+[^\n]*\n?)?",
         ),
     ),
     Cause(
@@ -67,9 +78,13 @@ CAUSES: tuple[Cause, ...] = (
             rf"\b{_NUMBER}\s*(?:it|its|steps?|samples?|batch|batches)/s(?:ec)?\b",
             rf"overhead of testing was {_NUMBER} seconds",
             rf"\b(?:total|remaining)(?: time)?[:=]\s*{_SPAN}",
-            r"(?<=Date:)\s+\w{3}, \d{2} \w{3} \d{4}\s*",
-            r"(?<=Time:)\s+\d{2}:\d{2}:\d{2}\s*",
-            rf"^(?:\[[A-Z] )?{_DATE}[ T]\d{{2}}:\d{{2}}:\d{{2}}(?:[.,]\d+)?(?=[ \]:\-|])",
+            # As text, HTML and LaTeX of a statsmodels summary.
+            r"(?<=Date:)(?:\s|</?t[hd]>|\\?[}&{]|\\textbf)+(?:\w{3}, \d{2} \w{3} \d{4}|\d{4}-\d{2}-\d{2} \d{2}:\d{2})\s*",
+            r"(?<=Time:)(?:\s|</?t[hd]>|\\?[}&{]|\\textbf)+\d{2}:\d{2}:\d{2}\s*",
+            rf"Auto-choosing (?:row|col)-wise multi-threading, the overhead of testing was {_NUMBER} seconds?\.?"
+            r"(?:\nYou can set `force_(?:row|col)_wise=true` to remove the overhead\.)?"
+            r"(?:\nAnd if memory is not enough, you can set `force_col_wise=true`\.)?",
+            rf"^(?:\[[A-Z] )?(?:{_DATE}|\d{{4}}/\d{{2}}/\d{{2}})[ T]\d{{2}}:\d{{2}}:\d{{2}}(?:[.,]\d+)?(?=[ \]:\-|])",
             # How scikit-learn shows a fitted search: the times of `cv_results_`, keys in full or shortened, and that of the last fit.
             r"'(?:me|st)(?:\.\.\.me|(?:an|d)_(?:fit|score)_time)': array\(\[[^\]]*\]\)",
             r"refit_time_: float[^\0]{0,800}?<td>[-+.\de]+</td>",
@@ -80,7 +95,7 @@ CAUSES: tuple[Cause, ...] = (
             r"\bdatetime\.\w+\([\d, ]+\)",
             rf"\b{_CLOCK}",
             rf"\b{_SPAN}",
-            r"\b\d{10}(?:\.\d+)?\b",
+            r"\b1[4-9]\d{8}(?:\.\d+)?\b",
         ),
         _words(
             r"\btime\.(?:time|ctime|localtime|gmtime|strftime|asctime)\b",
@@ -97,7 +112,7 @@ CAUSES: tuple[Cause, ...] = (
         "object address",
         "the address of an object",
         "<__main__.Net object at 0x7f12ab34cd50>",
-        _words(r"\bat 0x[0-9a-fA-F]{6,16}\b", r"(?<=<)[^<>\n]*?\b0x[57][0-9a-fA-F]{8,15}(?=>)", r"\.\.\.x?[57][0-9a-f]{9,13}(?=>)"),
+        _words(r"\bat 0x[0-9a-fA-F]{6,16}\b", r"(?<=[\s(=:])0x[57][0-9a-fA-F]{8,15}(?=>)", r"\.\.\.x?[57][0-9a-f]{9,13}(?=>)"),
         None,
         re.compile(r"(?<![\w.])id\("),
     ),
@@ -175,7 +190,9 @@ CAUSES: tuple[Cause, ...] = (
         "list(set(['b', 'a']))",
         None,
         None,
-        re.compile(r"(?<![\w.])(?:set|frozenset|hash)\(|\{[^{}:]*\bfor\b[^{}:]*\}|\{\s*['\"][^{}:]*\}|\.(?:union|intersection|difference)\("),
+        re.compile(
+            r"(?<![\w.])(?:set|frozenset|hash)\(|\{[^{}:]*\bfor\b[^{}:]*\}|\{\s*['\"][^{}:]*\}|\.(?:union|intersection|difference)\("
+        ),
     ),
     Cause(
         "live state",
@@ -185,6 +202,7 @@ CAUSES: tuple[Cause, ...] = (
         None,
         re.compile(r"\b(?:gethostname|platform\.\w+|getuser|cpu_count|getloadavg|disk_usage|nvidia-smi)\b|\bos\.environ\b|\bgetenv\b"),
     ),
+    Cause("this package's own output", "what the tracking itself shows is about its own state, which a replay has not", "%mlops runs"),
     Cause("interrupted", "the cell was interrupted by hand, at a moment that nobody can repeat", "KeyboardInterrupt"),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from ..errors import MlopsError
@@ -16,8 +17,8 @@ SINGLE = 1e-5
 _TIMES = re.compile(r"(?:mean_|std_)?(?:fit|score)_times?|(?:\w+_)?(?:elapsed|runtime|duration_s)|time_(?:fit|train|total)")
 
 
-def compare_digests(a: str, b: str, objects: tuple[ObjectStore, ObjectStore]) -> Compared:
-    """Compare two snapshots by digest, and by content where both contents are to be had."""
+def compare_digests(a: str, b: str, objects: tuple[ObjectStore, ObjectStore], causes: frozenset[str] = frozenset()) -> Compared:
+    """Compare two snapshots by digest, and by content where both contents are to be had; their code depends on `causes`."""
     if a == b:
         return SAME
     told = f"digest {a[:12]}", f"digest {b[:12]}"
@@ -29,11 +30,14 @@ def compare_digests(a: str, b: str, objects: tuple[ObjectStore, ObjectStore]) ->
         return Compared(DIFFERENT, recorded=told[0], replayed=told[1])
     if isinstance(values[0], bytes) or isinstance(values[1], bytes):
         return Compared(DIFFERENT, recorded=told[0], replayed=told[1])
-    return compare_values(*values)
+    return compare_values(values[0], values[1], causes)
 
 
-def compare_values(a: Any, b: Any) -> Compared:
-    """Compare two frames, series, tables or arrays of any library."""
+def compare_values(a: Any, b: Any, causes: frozenset[str] = frozenset()) -> Compared:
+    """Compare two frames, series, tables or arrays of any library.
+
+    Where their code depends on the clock, columns that are named as times are in doubt, and beside them a number that differs is none.
+    """
     first, second = _frame(a), _frame(b)
     shapes = [f"{side.shape[0]:,} rows x {side.shape[1]:,} columns" for side in (first, second)]
     if first.shape[0] != second.shape[0]:
@@ -42,17 +46,20 @@ def compare_values(a: Any, b: Any) -> Compared:
     if labels[0] != labels[1]:
         apart = [sorted(set(side) - set(other)) or side for side, other in (labels, labels[::-1])]
         return Compared(DIFFERENT, "other columns", recorded=short(", ".join(apart[0])), replayed=short(", ".join(apart[1])))
-    near = excused = False
-    for place, label in enumerate(labels[0]):
-        found = _column(first.iloc[:, place], second.iloc[:, place], label)
-        if found.verdict == DIFFERENT and _TIMES.fullmatch(label):
-            excused = True
-        elif found.verdict == DIFFERENT:
-            return found
-        near = near or found.verdict == TOLERANCE
-    if excused:
-        return Compared(UNCOMPARED, explained(["time"]), excused=True, recorded="durations", replayed="durations")
-    if near:
+    if not first.index.equals(second.index):
+        row = next((place for place, (x, y) in enumerate(zip(first.index, second.index, strict=True)) if x != y), 0)
+        told = [short(str(side.index[row])) for side in (first, second)]
+        return Compared(DIFFERENT, f"other index, row {row}", recorded=told[0], replayed=told[1])
+    found = [_column(first.iloc[:, place], second.iloc[:, place], label) for place, label in enumerate(labels[0])]
+    timed = ["time" in causes and _TIMES.fullmatch(label) is not None and item.verdict == DIFFERENT
+             for label, item in zip(labels[0], found, strict=True)]  # fmt: skip
+    for place, item in enumerate(found):
+        if item.verdict == DIFFERENT and not timed[place]:
+            number = first.iloc[:, place].dtype.kind in "fiub" and first.iloc[:, place].dtype == second.iloc[:, place].dtype
+            return replace(item, certain=number and any(timed) and causes == {"time"})
+    if any(timed):
+        return Compared(UNCOMPARED, explained(["time"]), excused=True, doubtful=True, recorded="durations", replayed="durations")
+    if any(item.verdict == TOLERANCE for item in found):
         return Compared(TOLERANCE, "equal but for the last digits of floats")
     return Compared(DIFFERENT, "other types, names or order", recorded=_types(a), replayed=_types(b))
 

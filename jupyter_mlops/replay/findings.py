@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -121,7 +120,7 @@ class _Comparison:
             if name not in again.values:
                 compared = Compared(DIFFERENT, recorded=f"digest {event.values[name][:12]}", replayed=NOTHING)
             else:
-                compared = compare_digests(event.values[name], again.values[name], self._objects)
+                compared = compare_digests(event.values[name], again.values[name], self._objects, causes)
             yield self._finding("frame", name, event.seq, self._doubted(compared, causes))
 
     def _files(self, event: CellEvent, again: CellEvent, context: Context) -> Iterator[Finding]:
@@ -188,7 +187,7 @@ class _Comparison:
             else:
                 compared = _number(first[name], second[name]) if kind == "metric" else _series(first[name], second[name])
             causes = self._depends.of_result(run.cells, name)
-            yield self._finding(kind, name, self._seq_of(run, name), self._doubted(_of_time(name, compared, causes), causes))
+            yield self._finding(kind, name, self._seq_of(run, name), self._doubted(compared, causes))
 
     def _seq_of(self, run: Run, name: str) -> int:
         """The execution of the run that gave a result of this name."""
@@ -211,20 +210,20 @@ class _Comparison:
             elif kind == "file":
                 compared = compare_written(name, item.digest, other.digest, self._objects)
             else:
-                compared = compare_digests(item.digest, other.digest, self._objects)
+                compared = compare_digests(item.digest, other.digest, self._objects, self._depends.of_result(run.cells, name))
             yield self._finding(kind, f"input {name}", seq, self._doubted(compared, self._depends.of_result(run.cells, name)))
 
     def _tables(self, run: Run, again: Run | None) -> Iterator[Finding]:
         mine = self._recorded.tables.get(run.own_id, ()), self._played.recording.tables.get(again.own_id, ()) if again else ()
         sides = [_numbered(items) for items in mine]
         for name in dict.fromkeys([*sides[0], *sides[1]]):
+            causes = self._depends.of_result(run.cells, name)
             first, second = (side.get(name) for side in sides)
             if first is None or second is None:
                 there = "a table"
                 compared = Compared(DIFFERENT, recorded=there if first else NOTHING, replayed=there if second else NOTHING)
             else:
-                compared = compare_digests(first["digest"], second["digest"], self._objects)
-            causes = self._depends.of_result(run.cells, name)
+                compared = compare_digests(first["digest"], second["digest"], self._objects, causes)
             yield self._finding("frame", f"table {name}", self._seq_of(run, name), self._doubted(compared, causes))
 
     # -- models
@@ -279,11 +278,13 @@ class _Comparison:
     def _doubted(self, compared: Compared, causes: frozenset[str]) -> Compared:
         """A difference that the code behind a result may excuse."""
         reasons = sorted(causes)
-        if compared.verdict != DIFFERENT or not reasons or compared.recorded == NOTHING or compared.replayed == NOTHING:
+        if compared.verdict != DIFFERENT or compared.certain or not reasons or compared.recorded == NOTHING or compared.replayed == NOTHING:
             return compared
         return replace(compared, verdict=UNCOMPARED, excused=True, doubtful=True, why=explained(reasons))
 
     def _finding(self, kind: str, name: str, seq: int, compared: Compared) -> Finding:
+        if compared.verdict == DIFFERENT and (why := self._aside(kind, name, seq)):
+            compared = replace(compared, verdict=UNCOMPARED, why=why, excused=True, doubtful=False)
         if compared.verdict == DIFFERENT and seq in self._played.uncompared:
             compared = replace(
                 compared, verdict=UNCOMPARED, why=self._played.uncompared[seq], excused=seq in self._played.excused, doubtful=False
@@ -299,6 +300,12 @@ class _Comparison:
             replayed=compared.replayed,
         )
         return Finding(verdict, compared)
+
+    def _aside(self, kind: str, name: str, seq: int) -> str:
+        """Why what was shown may differ: it is this package's own, or tells of an installation or download that a replay leaves out."""
+        if kind in ("output", "plot", "error") and seq in self._played.own and not name.startswith("status of"):
+            return explained(["this package's own output"])
+        return self._played.served.get(seq, "") if kind == "output" and name in ("stdout", "stderr") else ""
 
 
 def _last_line(error: str) -> str:
@@ -331,23 +338,6 @@ def _series(first: Sequence[Sequence[Any]], second: Sequence[Sequence[Any]]) -> 
             return replace(found, why=f"step {step}")
         near = near or found.verdict == TOLERANCE
     return Compared(TOLERANCE, "equal but for the last digits") if near else SAME
-
-
-def _of_time(name: str, compared: Compared, causes: frozenset[str]) -> Compared:
-    """A difference of a number that code with a clock gave, and whose own name says that it is a time."""
-    words = set(name.lower().replace(".", "_").replace(" ", "_").split("_"))
-    timed = words & {"time", "times", "elapsed", "seconds", "secs", "duration", "runtime", "took", "latency", "ms", "timestamp"}
-    numbers = [_as_float(text) for text in (compared.recorded, compared.replayed)]
-    if compared.verdict != DIFFERENT or "time" not in causes or not timed or not all(math.isfinite(number) for number in numbers):
-        return compared
-    return replace(compared, verdict=UNCOMPARED, excused=True, why=explained(["time"]))
-
-
-def _as_float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 def _params_apart(first: Mapping[str, Any], second: Mapping[str, Any]) -> Compared | None:

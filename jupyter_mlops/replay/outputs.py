@@ -23,12 +23,15 @@ _WIDGETS = ("application/vnd.jupyter.widget-view+json",)
 _DATA = re.compile(r"application/(?:.*\+)?json|application/geo\+json")
 # Numbers that pages count up or draw by lot so that two plots can stand on one page: names, no content.
 _IDS = re.compile(
-    r"sk-(?:container|estimator)-id-\d+|\bT_[0-9a-f]{5}(?=\b|_)|altair-viz-[0-9a-f]{32}|\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b"
+    r"sk-(?:container|estimator)-id-\d+|\bT_[0-9a-f]{5}(?=\b|_)|altair-viz-[0-9a-f]{32}"
     r"|(?<=id=[\"'])(?:df-|fig_el|el)?[0-9a-f]{10,40}|\bmpl_figure_\w+|\bdf-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
+_HEX = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b|(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
+_MARKUP = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL)
+_PLOTS = ("plotly", "vega", "bokeh")
 _SVG_NOISE = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->|<dc:date>.*?</dc:date>", re.DOTALL)
 _SVG_ID = re.compile(r"(?<=id=\")[^\"]+|(?<=url\(#)[^)]+|(?<=href=\"#)[^\"]+")
-_JSON_IDS = frozenset({"id", "uid", "uuid", "model_id", "plotlyServerURL", "root_id", "docid", "roots", "root_ids"})
+_JSON_IDS = frozenset({"id", "uid", "uuid", "model_id", "plotlyServerURL", "root_id", "docid", "root_ids"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +58,18 @@ def compare_outputs(
 
 
 def _arranged(outputs: Sequence[Any]) -> dict[str, dict[str, Any]]:
-    """The mime bundles by the name that a reader knows them by: stdout, stderr, display 1, display 2, ..., result."""
+    """The mime bundles by the name that a reader knows them by: stdout, stderr, display 1, display 2, ..., result, result 2, ..."""
     found: dict[str, dict[str, Any]] = {}
     streams: dict[str, list[Any]] = {}
-    count = 0
+    count = results = 0
     for item in outputs:
         output = item if isinstance(item, Output) else Output.from_json(item)
         data = {mime: value for mime, value in output.data.items() if mime not in _WIDGETS}
         if output.kind == "stream":
             streams.setdefault(output.name or "stdout", []).append(data.get("text/plain", ""))
         elif output.kind == "result":
-            found["result"] = data
+            results += 1
+            found["result" if results == 1 else f"result {results}"] = data
         elif output.kind == "display":
             count += 1
             found[f"display {count}"] = data
@@ -73,7 +77,11 @@ def _arranged(outputs: Sequence[Any]) -> dict[str, dict[str, Any]]:
 
 
 def _is_plot(data: Mapping[str, Any]) -> bool:
-    return any(mime.startswith("image/") or "plotly" in mime or "vega" in mime or "bokeh" in mime for mime in data)
+    return any(mime.startswith("image/") or _of_plot(mime) for mime in data)
+
+
+def _of_plot(mime: str) -> bool:
+    return any(name in mime for name in _PLOTS)
 
 
 def _one_sided(
@@ -96,6 +104,8 @@ def _one_sided(
 def _bundles(first: Mapping[str, Any], second: Mapping[str, Any], objects: tuple[ObjectStore, ObjectStore], context: Context) -> Compared:
     if set(first) != set(second):
         return Compared(DIFFERENT, "shown in other forms", recorded=", ".join(sorted(first)), replayed=", ".join(sorted(second)))
+    if not first:
+        return Compared(UNCOMPARED, "a widget's content is in the page alone, and is not recorded")
     found = []
     for mime in first:
         try:
@@ -110,7 +120,12 @@ def _bundles(first: Mapping[str, Any], second: Mapping[str, Any], objects: tuple
 def worst(found: Sequence[Compared]) -> Compared:
     """The comparison that decides: what differs, else what could not be compared without or with an excuse, else what is only close."""
     ranks = {DIFFERENT: 4, UNCOMPARED: 2, TOLERANCE: 1}
-    return max(found, key=lambda item: ranks.get(item.verdict, 0) + (not item.excused and item.verdict == UNCOMPARED), default=SAME)
+
+    def rank(item: Compared) -> float:
+        lacking = item.verdict == UNCOMPARED and not item.excused
+        return ranks.get(item.verdict, 0) + (1.0 if lacking else 0.5 if item.doubtful else 0.0)
+
+    return max(found, key=rank, default=SAME)
 
 
 def _text(value: Any, objects: ObjectStore) -> str:
@@ -130,7 +145,7 @@ def comparer(mime: str) -> Callable[[str, str, Context], Compared]:
     if mime == "text/html":
         return compare_html
     if _DATA.fullmatch(mime):
-        return compare_json
+        return compare_plots if _of_plot(mime) else compare_json
     return compare_texts
 
 
@@ -174,40 +189,69 @@ def plain_svg(text: str) -> str:
 
 def compare_html(a: str, b: str, context: Context = PLAIN) -> Compared:
     """Compare two pages without the names that libraries give to their parts."""
-    first, second = (html.unescape(_numbered(text)) for text in (a, b))
+    first, second = (html.unescape(_page(text)) for text in (a, b))
     found = compare_texts(first, second, context)
     readable = [short(re.sub(r"<[^>]*>", " ", text)) for text in (found.recorded, found.replayed)]
     return replace(found, recorded=readable[0], replayed=readable[1])
 
 
-def _numbered(text: str) -> str:
+def _page(text: str) -> str:
+    """A page with the names of its parts numbered; identifiers that a reader sees are content."""
     numbers: dict[str, str] = {}
-    return _IDS.sub(lambda match: numbers.setdefault(match[0], f"name{len(numbers)}"), text)
+    return _MARKUP.sub(lambda match: _numbered(match[0], numbers), _named(text, _IDS, numbers))
+
+
+def _numbered(text: str, numbers: dict[str, str]) -> str:
+    return _named(_named(text, _IDS, numbers), _HEX, numbers)
+
+
+def _named(text: str, pattern: re.Pattern[str], numbers: dict[str, str]) -> str:
+    return pattern.sub(lambda match: numbers.setdefault(match[0], f"name{len(numbers)}"), text)
 
 
 def compare_json(a: str, b: str, context: Context = PLAIN) -> Compared:
-    """Compare the data of two interactive plots."""
+    """Compare two JSON values: all that differs in them, of which the worst counts."""
+    return _json(a, b, context, lambda value: value)
+
+
+def compare_plots(a: str, b: str, context: Context = PLAIN) -> Compared:
+    """Compare the data of two interactive plots without the ids of their parts."""
+    return _json(a, b, context, lambda value: _renamed(value, {}))
+
+
+def _json(a: str, b: str, context: Context, prepared: Callable[[Any], Any]) -> Compared:
     try:
-        first, second = json.loads(a), json.loads(b)
+        first, second = prepared(json.loads(a)), prepared(json.loads(b))
     except ValueError:
         return compare_texts(a, b, context)
-    found = list(_differences(_renamed(first), _renamed(second), ""))
-    if not found:
-        return SAME
-    if all(near for _, _, _, near in found):
-        return Compared(TOLERANCE, "equal but for the last digits of floats", recorded=short(found[0][1]), replayed=short(found[0][2]))
-    path, x, y, _ = next(item for item in found if not item[3])
-    compared = compare_texts(x, y, context)
-    return replace(compared, why=compared.why or f"at {path}", recorded=short(x), replayed=short(y))
+    found: list[Compared] = []
+    for path, x, y, near in _differences(first, second, ""):
+        compared = Compared(TOLERANCE, "equal but for the last digits of floats") if near else compare_texts(x, y, context)
+        found.append(replace(compared, why=compared.why or f"at {path}", recorded=short(x), replayed=short(y)))
+        if compared.verdict == DIFFERENT:
+            break
+    decisive = worst(found)
+    # Which words are in doubt is told by their places in the whole.
+    whole = json.dumps(first, indent=1), json.dumps(second, indent=1)
+    return compare_texts(whole[0], whole[1], context) if decisive.doubtful else decisive
 
 
-def _renamed(value: Any) -> Any:
+def _renamed(value: Any, numbers: dict[str, str]) -> Any:
     """Data without the ids of its parts, and with names that were made from hashes numbered."""
     if isinstance(value, dict):
-        return {_numbered(key): _renamed(item) for key, item in value.items() if key not in _JSON_IDS}
+        return {
+            _numbered(key, numbers): _renamed(item, numbers)
+            for key, item in value.items()
+            if key not in _JSON_IDS and not _is_roots(key, item)
+        }
     if isinstance(value, list):
-        return [_renamed(item) for item in value]
-    return _numbered(value) if isinstance(value, str) else value
+        return [_renamed(item, numbers) for item in value]
+    return _numbered(value, numbers) if isinstance(value, str) else value
+
+
+def _is_roots(key: str, value: Any) -> bool:
+    """Whether these are the places in the page that Bokeh gives its plots; a list of roots is the plots themselves."""
+    return key == "roots" and isinstance(value, dict)
 
 
 def _differences(a: Any, b: Any, path: str) -> Iterator[tuple[str, str, str, bool]]:

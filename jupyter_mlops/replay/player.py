@@ -48,8 +48,9 @@ class Played:
     """What came of playing. The events of `recording` have the seqs of those that they replay, and paths as they were; `objects` holds
     their bytes until the player closes, and in texts that are kept there paths begin with `tree`.
 
-    `uncompared` says, by seq, why a cell could not be run as recorded, and `excused` are those whose reason is a listed one; `own` are the
-    executions that show something of this package's own, which is no result of the user's.
+    `uncompared` says, by seq, why a cell could not be run as recorded, and `excused` are those whose reason is a listed one. `served` says
+    what a cell did without that changes its results in nothing but what it prints: an installation, or the network whose recorded data it
+    got. `own` are the executions that show something of this package's own, which is no result of the user's.
     """
 
     recording: Recording
@@ -58,6 +59,7 @@ class Played:
     notes: tuple[str, ...] = ()
     uncompared: Mapping[int, str] = field(default_factory=dict)
     excused: frozenset[int] = frozenset()
+    served: Mapping[int, str] = field(default_factory=dict)
     own: frozenset[int] = frozenset()
     seconds: float = 0.0
 
@@ -76,6 +78,7 @@ class Player:
         self._notes: list[str] = []
         self._uncompared: dict[int, str] = {}
         self._excused: set[int] = set()
+        self._served: dict[int, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -114,6 +117,7 @@ class Player:
             notes=tuple(dict.fromkeys(self._notes)),
             uncompared=self._uncompared,
             excused=frozenset(self._excused),
+            served=self._served,
             own=own_cells(recording.history or recording.events),
             seconds=time.perf_counter() - started,
         )
@@ -133,6 +137,11 @@ class Player:
             self._tell(event.seq, f"the kernel died in it ({first_line(event.source)!r})", excused=False)
             return
         told = read_told(self._sandbox.root / "told.json")
+        for item in told:
+            if item.excused:
+                self._note(event.seq, item.why)
+                self._served[event.seq] = "; ".join(filter(None, [self._served.get(event.seq, ""), item.why]))
+        told = [item for item in told if not item.excused]
         if not ended and event.status != INTERRUPTED:
             told.append(Told(why=f"it was interrupted after {limit:.0f} s, which it did not need in the recording", excused=False))
         told += [Told(why=why, excused=excused) for why, excused in self._script.reservations(event)]
@@ -141,16 +150,20 @@ class Player:
             self._tell(event.seq, item.why, excused=item.excused)
         if told and event.status == "ok":
             self._inputs.put_written(event)
-            self._script.broken = True
+        if event.status == "ok" and not all(item.excused for item in told):
+            self._script.missed(event)
 
     def _tell(self, seq: int, why: str, *, excused: bool) -> None:
         """Remember why an execution did not run as recorded; it is excused when all its reasons are."""
-        self._notes.append(f"[{seq}] {why[:1].upper()}{why[1:]}.".replace("..", "."))
+        self._note(seq, why)
         if seq not in self._uncompared and excused:
             self._excused.add(seq)
         elif not excused:
             self._excused.discard(seq)
         self._uncompared[seq] = "; ".join(filter(None, [self._uncompared.get(seq, ""), why]))
+
+    def _note(self, seq: int, why: str) -> None:
+        self._notes.append(f"[{seq}] {why[:1].upper()}{why[1:]}.".replace("..", "."))
 
     def ask(self, function: str, argument: Any) -> Any:
         """The answer of "module:function", a function of this package that takes and gives JSON, called in the replay's own kernel."""

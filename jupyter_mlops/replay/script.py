@@ -18,6 +18,7 @@ _SEEDS = re.compile(r"\bseed\w*\s*\(|manual_seed|set_state|setstate|set_rng_stat
 _UNSEEDED = re.compile(r"\b(default_rng|RandomState|Random|SFC64|PCG64|PCG64DXSM|MT19937|Philox)\(\s*(None)?\s*\)")
 _PACKAGE = "jupyter_mlops"
 _IMPORTS = re.compile(rf"\bimport {_PACKAGE}(?: as (\w+))?")
+_TRACKS = re.compile(r"\s*%%mlops track\b")
 _ASKING = frozenset({"input", "getpass", "getpass.getpass"})
 
 
@@ -51,6 +52,10 @@ class Script:
             written={str(item["source"]): str(item["digest"]) for item in event.files_written if item.get("kept") and item.get("digest")},
             whole=event.status in ("ok", UNTRACKED),
         )
+
+    def missed(self, event: CellEvent) -> None:
+        """Note that an execution did not run as recorded. Where it seeds a generator nothing is put back: the seed could be another."""
+        self.broken = self.broken or not _SEEDS.search(event.source)
 
     def reservations(self, event: CellEvent) -> Iterator[tuple[str, bool]]:
         """Why an execution cannot be what it was, whatever comes of it, and whether the reason is a listed one."""
@@ -122,13 +127,15 @@ def latest_states(events: Sequence[CellEvent]) -> Mapping[int, Mapping[str, str]
 
 
 def own_cells(events: Sequence[CellEvent]) -> frozenset[int]:
-    """The executions that call this package, by magic or as a module: what they show is about the tracking itself."""
+    """The executions that call this package, by magic or as a module: what they show is about the tracking itself. A block that is only
+    tracked shows the user's own results."""
     found: set[int] = set()
     names: set[str] = set()
     for event in events:
         names.update(name or _PACKAGE for name in _IMPORTS.findall(event.source))
         calls = {call for statement in analyse(event.source) for call in statement.calls}
-        if "%mlops" in calls or any(call.partition(".")[0] in names for call in calls):
+        shows = any(call.partition(".")[0] in names and call.rpartition(".")[2] != "track" for call in calls)
+        if shows or ("%mlops" in calls and not _TRACKS.match(event.source)):
             found.add(event.seq)
     return frozenset(found)
 

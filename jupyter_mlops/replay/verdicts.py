@@ -45,16 +45,17 @@ def result(replay: Replay, name: str, seq: int | None = None) -> Verdict:
 
 
 def summary(recorded: Recording, found: Sequence[Finding], played: Played) -> Replay:
-    """The overall verdict: that of the worst result. Where nothing was compared, or none of the run's own results, it is no proof."""
+    """The overall verdict: that of the worst result. Where nothing was compared, none of the run's own results, or not all of those that
+    should be, it is no proof."""
     results = [finding.verdict for finding in found]
     counted = [item for item in results if not (item.verdict == UNCOMPARED and item.excused)]
     identical = sum(item.verdict == IDENTICAL for item in counted)
     first = next((item for item in results if item.verdict == DIFFERENT), None)
     verdict = DIFFERENT if first else TOLERANCE if any(item.verdict == TOLERANCE for item in results) else IDENTICAL
     notes = list(played.notes)
-    if verdict == IDENTICAL and (lack := _unproved(recorded, results)):
+    if verdict != DIFFERENT and (lack := _unproved(recorded, results)):
         verdict = DIFFERENT
-        first = next((item for item in results if item.verdict == UNCOMPARED), None)
+        first = min((item for item in results if item.verdict == UNCOMPARED), key=lambda item: item.excused, default=None)
         notes.append(lack)
     return Replay(
         run=recorded.run.id,
@@ -73,8 +74,11 @@ def _unproved(recorded: Recording, results: Sequence[Verdict]) -> str:
         return "Nothing could be compared, so nothing is proved."
     seqs = set(recorded.run.cells)
     own = [item for item in results if item.kind in _MAKERS and (item.seq in seqs or not seqs)]
-    if own and not any(item.verdict == IDENTICAL for item in own):
+    if own and not any(item.verdict in (IDENTICAL, TOLERANCE) for item in own):
         return "None of the run's metrics and models could be compared, so nothing is proved."
+    lost = [item.name for item in own if item.verdict == UNCOMPARED and not item.excused]
+    if lost:
+        return f"{', '.join(dict.fromkeys(lost))} of the run could not be compared, so that is not proved."
     return ""
 
 
@@ -94,7 +98,7 @@ def _settled(finding: Finding, second: Finding | None, between: Finding | None) 
         return Finding(replace(verdict, excused=False, why=f"{verdict.why}; a second replay could not tell"))
     varies = between.verdict.verdict not in (IDENTICAL, TOLERANCE)
     if finding.compared.words:
-        varies = varies and settled(finding.compared, second.compared)
+        varies = settled(finding.compared, second.compared)
     if varies or second.verdict.verdict == IDENTICAL:
         return finding
     why = "a second replay gave what the first one gave: the difference is no matter of chance"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -15,8 +16,8 @@ from ..errors import MlopsError
 from ..store import snapshots
 from ..store.objects import ObjectStore
 from .contents import compare_values
-from .outputs import compare_html, compare_images, compare_json, plain_svg
-from .texts import DIFFERENT, PLAIN, SAME, TOLERANCE, UNCOMPARED, Compared, Context, compare_texts
+from .outputs import compare_html, compare_images, compare_json, plain_svg, worst
+from .texts import DIFFERENT, PLAIN, SAME, Compared, Context, compare_texts
 
 _PDF_DATES = re.compile(rb"/(?:CreationDate|ModDate)\s*\([^)]*\)|/ID\s*\[[^\]]*\]|<xmp:\w+Date>[^<]*</xmp:\w+Date>")
 _OFFICE_DATES = ("docProps/core.xml", "docProps/app.xml")
@@ -42,8 +43,11 @@ def compare_bytes(name: str, a: bytes, b: bytes, context: Context = PLAIN) -> Co
     """Compare the contents of two files of this name."""
     if a == b:
         return SAME
-    ending = name.rpartition(".")[2].lower()
+    stem, _, ending = name.rpartition(".")
+    ending = ending.lower()
     try:
+        if ending == "gz":
+            return compare_bytes(stem, gzip.decompress(a), gzip.decompress(b), context)
         return _BY_ENDING.get(ending, _text)(a, b, context)
     except Exception:  # any reader may fail on any bytes; then the bytes decide
         return Compared(DIFFERENT, "other bytes", recorded=f"{len(a):,} bytes", replayed=f"{len(b):,} bytes")
@@ -57,12 +61,7 @@ def _folders(a: Mapping[str, bytes], b: Mapping[str, bytes], context: Context) -
 
 def _first(found: Mapping[str, Compared]) -> Compared:
     """The member that decides."""
-    for verdict in (DIFFERENT, UNCOMPARED, TOLERANCE):
-        for name, item in found.items():
-            if item.verdict == verdict:
-                why = ": ".join(part for part in (name, item.why) if part)
-                return replace(item, why=why)
-    return SAME
+    return worst([replace(item, why=": ".join(filter(None, (name, item.why)))) for name, item in found.items() if item != SAME])
 
 
 def _table(read: Callable[[Any, io.BytesIO], Any]) -> Callable[[bytes, bytes, Context], Compared]:

@@ -75,12 +75,20 @@ def content_digest(content: bytes) -> str:
 
 def model_digest(server: TrackingServer, uri: str) -> str:
     """The digest of a model in MLflow; "" when it cannot be had."""
+    try:
+        return _digest_there(server, uri)
+    except (Unreachable, OSError):
+        return ""
+
+
+def _digest_there(server: TrackingServer, uri: str) -> str:
+    """The digest of a model in MLflow; "" when it is not there. Raises Unreachable when MLflow does not answer."""
     from mlflow.artifacts import download_artifacts
 
     try:
         with server.calling():
             return folder_digest(Path(download_artifacts(artifact_uri=uri, tracking_uri=server.uri)))
-    except (Refused, Unreachable, OSError):
+    except Refused:
         return ""
 
 
@@ -103,20 +111,34 @@ def altered(server: TrackingServer, run_id: str) -> Iterator[tuple[str, str]]:
     """What of a run in MLflow is not as it was written: what it is, and where. Raises Unreachable when MLflow does not answer."""
     try:
         tags = server.get_run(run_id).data.tags
-        seals: Mapping[str, Any] = json.loads(tags.get(TAG) or "{}")
-    except (Refused, ValueError):
+    except Refused:
+        return
+    seals = _seals(tags.get(TAG) or "{}")
+    if seals is None:
+        yield f"The tag {TAG}", f"the tags of run {run_id[:8]}"
         return
     if seals.get("history"):
         try:
             with server.calling() as client:
                 content = Path(client.download_artifacts(run_id, HISTORY)).read_bytes()
-        except (Refused, OSError):
+        except Refused:
             content = b""
         if content_digest(content) != seals["history"]:
             yield f"The notebook {os.path.basename(HISTORY)}", f"the artifacts of run {run_id[:8]}"
     for uri, model in (seals.get("models") or {}).items():
-        if model_digest(server, uri) != model["digest"]:
+        if _digest_there(server, uri) != model["digest"]:
             yield f"The model {model['name']!r}", uri
+
+
+def _seals(tag: str) -> Mapping[str, Any] | None:
+    """What a run's tag tells; None of one that is not as it was written."""
+    try:
+        seals = json.loads(tag)
+        models = seals.get("models") or {}
+        whole = all(model.keys() >= {"name", "digest"} for model in models.values())
+    except (ValueError, AttributeError):
+        return None
+    return seals if whole else None
 
 
 def altered_journal(ledger: Ledger, session: str, path: Path) -> bool:

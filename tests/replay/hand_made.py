@@ -30,7 +30,7 @@ def recording(events: Sequence[CellEvent], runs: Sequence[Run] = (), **facts: An
 
 
 def played(
-    made: Recording, objects: ObjectStore, uncompared: Mapping[int, str] | None = None, excused: frozenset[int] = frozenset()
+    made: Recording, objects: ObjectStore, uncompared: Mapping[int, str] | None = None, excused: frozenset[int] = frozenset(), **facts: Any
 ) -> Played:
     """What a player would give for a replay that made this recording."""
-    return Played(recording=made, objects=objects, uncompared=uncompared or {}, excused=excused)
+    return Played(recording=made, objects=objects, uncompared=uncompared or {}, excused=excused, **facts)

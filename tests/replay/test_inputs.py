@@ -103,5 +103,6 @@ def test_named_generators_are_put_back_where_nobody_seeded_them(events: list[tup
 
 
 def test_cells_that_call_this_package_are_known() -> None:
-    sources = ["%load_ext jupyter_mlops", "%mlops runs", "import jupyter_mlops as m", "m.log({'a': 1})", "mlops = 1"]
+    blocks = ["with m.track('a'):\n    x = 1", "%%mlops track a\nx"]
+    sources = ["%load_ext jupyter_mlops", "%mlops runs", "import jupyter_mlops as m", "m.log({'a': 1})", "mlops = 1", *blocks]
     assert own_cells([event(number, source) for number, source in enumerate(sources, 1)]) == {2, 4}

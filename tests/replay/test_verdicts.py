@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import math
 import pickle
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from jupyter_mlops.errors import NotFound
@@ -274,6 +276,95 @@ MOVED[0, 0] += 1
 def test_models_are_told_apart_by_what_they_learned(first: Any, second: Any, expected: str) -> None:
     # Five rows that both predict alike do not hide what differs.
     assert compare_models(first, pickle.loads(pickle.dumps(second)), X[:5])["verdict"] == expected
+
+
+FOREST = RandomForestClassifier(10, random_state=1).fit(X, Y)
+OTHER_TREE = pickle.loads(pickle.dumps(FOREST))
+OTHER_TREE.estimators_[7].tree_.value[0, 0, 0] += 0.125
+
+
+class Kept:
+    """A model of the user's own."""
+
+    def __init__(self, value: Any) -> None:
+        self.value_ = value
+
+    def predict(self, rows: Any) -> Any:
+        return rows
+
+
+def _times(factor: float, default: float = 1) -> Any:
+    return lambda rows, other=default: rows * factor
+
+
+def _nested(value: Any, depth: int = 300) -> Any:
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected", "why"),
+    [
+        (FOREST, OTHER_TREE, "different", "estimators_[7].tree_[1].values[0, 0, 0]"),
+        (CountVectorizer().fit(["aa bb"]), CountVectorizer().fit(["cc dd"]), "different", "vocabulary_ has other keys"),
+        (Kept("a"), Kept("b"), "different", "value_"),
+        (Kept(b"a"), Kept(b"b"), "different", "value_"),
+        (Kept({"a"}), Kept({"b"}), "different", "value_"),
+        (Kept({"a": 1}), Kept({"b": 1}), "different", "value_ has other keys"),
+        (Kept({"_cache": 1}), Kept({}), "identical", ""),
+        (Kept(np.array(["a"])), Kept(np.array(["b"])), "different", "value_[0]"),
+        (Kept("<A at 0x7f12ab34cd50>"), Kept("<A at 0x7f12ab34cd60>"), "identical", ""),
+        (Kept("/home/ada/p/x"), Kept("/tmp/s/home/ada/p/x"), "identical", ""),
+        (Kept(collections.deque([1])), Kept(collections.deque([2])), "different", "value_[2][0]"),
+        (Kept(_times(1)), Kept(_times(1)), "identical", ""),
+        (Kept(_times(1)), Kept(_times(2)), "different", "value_.__closure__[0]"),
+        (Kept(_times(1)), Kept(_times(1, 2)), "different", "value_.__defaults__[0]"),
+        (Kept(lambda x: np.log(x)), Kept(lambda x: np.exp(x)), "different", "value_ is other code"),
+        (Kept(lambda x: [y + 1 for y in x]), Kept(lambda x: [y + 2 for y in x]), "different", "value_ is other code"),
+        (Kept(lambda x: lambda y: x), Kept(lambda x: lambda y: x), "identical", ""),
+    ],
+)
+def test_all_that_a_model_learned_counts_though_it_predicts_the_same(first: Any, second: Any, expected: str, why: str) -> None:
+    found = compare_models(first, second, np.zeros((0, 2)) if isinstance(first, RandomForestClassifier) else ["zz"])
+    assert (found["verdict"], found["why"]) == (expected, why)
+
+
+def test_what_is_nested_too_deep_is_not_called_equal() -> None:
+    found = compare_models(Kept(_nested(1)), Kept(_nested(2)), None)
+    assert (found["verdict"], found["why"][-42:]) == ("", "cannot be looked into: it is nested too deep"[-42:])
+
+
+@pytest.mark.parametrize(
+    ("facts", "lack"),
+    [
+        ({}, ""),
+        ({"uncompared": {1: "%pip was skipped"}}, "m of the run could not be compared, so that is not proved."),
+    ],
+)
+def test_a_metric_that_could_not_be_compared_is_not_proved(facts: dict[str, Any], lack: str, store: ObjectStore) -> None:
+    recorded = recording([event(1), event(2)], [run(metrics={"m": 0.1, "n": 0.2})])
+    other = replace(recorded, runs=(run(metrics={"m": 0.3 if facts else 0.1, "n": 0.2}),))
+    replay = verdict(recorded, other, store, **facts)
+    assert (replay.verdict, "".join(replay.notes)) == ("different" if lack else "identical", lack)
+
+
+def test_an_installation_left_out_excuses_what_its_cell_prints_and_nothing_else(store: ObjectStore) -> None:
+    def side(text: str, metric: float) -> Recording:
+        shown = (_printed(text), Output(kind="result", data={"text/plain": text}))
+        return recording([event(1, outputs=shown)], [run(metrics={"m": metric})])
+
+    replay = verdict(side("installed", 0.1), side("skipped", 0.2), store, served={1: "%pip was skipped"})
+    assert told(replay) == {"output stdout": "uncompared", "output result": "different", "metric m": "different"}
+    assert [item.excused for item in replay.results if item.verdict == "uncompared"] == [True]
+
+
+def test_what_this_package_shows_itself_is_excused_and_what_it_measures_is_not(store: ObjectStore) -> None:
+    def side(text: str) -> Recording:
+        return recording([event(1, outputs=(_printed(text),))], [run(metrics={"m": float(len(text))})])
+
+    replay = verdict(side("3 runs"), side("no runs"), store, own=frozenset({1}))
+    assert told(replay) == {"output stdout": "uncompared", "metric m": "different"}
 
 
 def test_a_result_is_found_by_its_name(store: ObjectStore) -> None:
