@@ -54,15 +54,17 @@ def findings(recorded: Recording, played: Played, objects: ObjectStore, models: 
     return sorted(found, key=lambda finding: finding.verdict.seq)
 
 
+def _folders_of(recording: Recording) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(folder) for folder in (recording.cwd, recording.project)))
+
+
 class _Comparison:
     def __init__(self, recorded: Recording, played: Played, objects: ObjectStore, models: Ask | None) -> None:
         self._recorded, self._played, self._models = recorded, played, models
         self._objects = (objects, played.objects)
         self._replayed = {event.seq: event for event in played.recording.events}
         self._depends: Dependence = dependence(recorded.events)
-        self._folders = tuple(
-            tuple(dict.fromkeys(str(folder) for folder in (side.cwd, side.project))) for side in (recorded, played.recording)
-        )
+        self._folders = (_folders_of(recorded), _folders_of(played.recording))
 
     # -- executions
 
@@ -94,7 +96,7 @@ class _Comparison:
         return Context(
             causes=self._depends.shown.get(event.seq, frozenset()),
             statements=self._depends.statements.get(event.seq, ()),
-            folders=self._folders,  # type: ignore[arg-type]  # two sides
+            folders=self._folders,
             seconds=(event.seconds, again.seconds),
             elapsed=(event.started + event.seconds - began[0], again.started + again.seconds - began[1]),
         )
@@ -167,7 +169,7 @@ class _Comparison:
         yield from self._numbers("series", run.series, again.series if again else {}, run, set())
         for name in dict.fromkeys([*run.params, *(again.params if again else ())]):
             first, second = run.params.get(name, NOTHING), again.params.get(name, NOTHING) if again else NOTHING
-            context = Context(causes=self._depends.of_result(seqs, name), folders=self._folders)  # type: ignore[arg-type]  # two sides
+            context = Context(causes=self._depends.of_result(seqs, name), folders=self._folders)
             compared = _plain(first, second, context)
             yield self._finding("parameter", name, min(seqs), self._doubted(compared, context.causes))
         yield from self._inputs(run, again)

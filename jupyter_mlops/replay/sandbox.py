@@ -48,10 +48,6 @@ class Sandbox:
         """Where a recorded path is here."""
         return self.tree / os.path.abspath(path).lstrip(os.sep)
 
-    def recorded(self, path: Path) -> Path:
-        """The recorded path of a place here."""
-        return Path(os.sep) / path.relative_to(self.tree)
-
     def environment(self, hash_seed: str, notebook: str) -> dict[str, str]:
         """The variables of the replay's kernel: those of this process, but for those that lead into the user's stores and caches."""
         variables = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
