@@ -34,6 +34,7 @@ from jupyter_mlops.store import trust
 from jupyter_mlops.store.models import ModelSaver, SavedModel
 from jupyter_mlops.store.objects import ObjectStore
 from jupyter_mlops.tracking import models
+from tests.conftest import forget_tracking_uri
 
 RANDOM = np.random.default_rng(0)
 N = pd.DataFrame(RANDOM.random((60, 3)), columns=["a", "b", "c"])
@@ -84,10 +85,9 @@ class Desk:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     with ModelSaver() as saver:
         made = Desk(tmp_path_factory.mktemp("models"), saver)
-        before = mlflow.get_tracking_uri()
         mlflow.set_tracking_uri(made.uri)
         yield made
-        mlflow.set_tracking_uri(before)
+        forget_tracking_uri()
 
 
 def mixed() -> Any:

@@ -62,7 +62,7 @@ def notebook(project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     shell.history_manager.outputs.clear()
     monkeypatch.setattr("builtins.get_ipython", lambda: shell, raising=False)
     monkeypatch.setattr(sessions.Session, "deliver", lambda self: None)
-    session = sessions.start(shell, config.load())
-    yield Notebook(shell, session)
-    assert session.status()["trouble"] == []
-    session.close()
+    made = Notebook(shell, sessions.start(shell, config.load()))
+    yield made
+    assert made.session.status()["trouble"] == []
+    made.session.close()

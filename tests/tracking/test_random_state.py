@@ -20,7 +20,7 @@ def test_the_draws_of_a_cell_are_repeated() -> None:
     random.gauss(0, 1)
     np.random.randn()  # half of a pair of normal numbers is kept for the next call
     states = json.loads(json.dumps(RandomStates().before()))
-    assert set(states) == {"random", "numpy"}
+    assert set(states) - {"torch"} == {"random", "numpy"}
     first = draw_global()
     assert draw_global() != first
     assert RandomStates.restore(states) == ()
