@@ -383,3 +383,100 @@ class Restored(_Record):
     run: str
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineStep(_Record):
+    """One step of a pipeline. `kind`: notebook, python or shell; `source` is the notebook's path, `module:function`, or the command.
+
+    `inputs` maps names to what is read: `step.output`, a path, a URL, or {"query", "connection", "fingerprint"}; `outputs` maps names to
+    the files of a step that cannot declare them itself. `after` are steps to wait for without taking anything from them. `timeout` and
+    `backoff` are seconds: the wait before the first retry, `factor` times longer before each further one. `resources` may have "cpus" and
+    "memory" (bytes). `line` is where the step stands in its file.
+    """
+
+    name: str
+    kind: str
+    source: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    kernel: str = ""
+    after: tuple[str, ...] = ()
+    retries: int = 0
+    backoff: float = 1.0
+    factor: float = 2.0
+    timeout: float | None = None
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    cache: bool = True
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline(_Record):
+    """Steps and what flows between them. `path` is its file ("" for one that was made of notebooks), `folder` the working folder of its
+    steps, which relative paths start from. `schedule`, `notify` and `release` are as the file has them."""
+
+    name: str
+    folder: str
+    steps: tuple[PipelineStep, ...]
+    path: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    schedule: Mapping[str, Any] | None = None
+    notify: tuple[Mapping[str, Any], ...] = ()
+    release: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPlan(_Record):
+    """What a pipeline would do with a step. `action`: run, cached, after (it depends on what another step will give), or skip (not chosen).
+
+    `why` says in sentences which part of the key changed; `key` is None while an input is not known yet.
+    """
+
+    step: str
+    action: str
+    why: tuple[str, ...] = ()
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRun(_Record):
+    """What became of a step. `state`: waiting, running, cached, done, failed, skipped or cancelled; `why` says what led to it.
+
+    `cell` of `cells` is how far a notebook came, `source` and `error` belong to the cell that failed, `notebook` is the executed notebook.
+    `outputs` maps names to {"kind", "digest", "object", "format", "size"}; `run` is the id of its own run; `memory` is the peak in bytes.
+    """
+
+    step: str
+    state: str
+    why: tuple[str, ...] = ()
+    key: str | None = None
+    run: str = ""
+    started: float | None = None
+    seconds: float | None = None
+    attempts: int = 0
+    cell: int = 0
+    cells: int = 0
+    memory: int = 0
+    notebook: str = ""
+    source: str = ""
+    error: str = ""
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineRun(_Record):
+    """One run of a pipeline. `id` is its run, under which those of its steps hang; `status`: done, failed or cancelled."""
+
+    id: str
+    name: str
+    status: str
+    started: float
+    seconds: float
+    params: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[StepRun, ...] = ()
+    notes: tuple[str, ...] = ()
