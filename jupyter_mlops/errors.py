@@ -12,6 +12,7 @@ MlopsError                      (exit status 2)
 ├── ModelRefused                a model cannot be saved safely
 ├── NotRebuilt                  the packages of a run cannot be installed
 ├── StepRefused                 a step would not give the recorded result
+├── PipelineError               a pipeline cannot be used as it is written
 └── StoreError                  a store cannot be reached or written
     ├── DiskFull
     └── WorkerUnavailable
@@ -96,6 +97,15 @@ class StepRefused(MlopsError):
 
     def __init__(self, out: str, why: str) -> None:
         super().__init__(f"{out} was not written, because the step would not give the recorded result: {why}")
+
+
+class PipelineError(MlopsError):
+    """A pipeline cannot be used as it is written; where its file is to blame, `file` and `line` (from 1) say where."""
+
+    def __init__(self, what: str, file: str = "", line: int = 0) -> None:
+        self.file, self.line = file, line
+        where = f"{file}, line {line}: " if file and line else f"{file}: " if file else ""
+        super().__init__(where + what)
 
 
 class StoreError(MlopsError):

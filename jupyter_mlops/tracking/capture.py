@@ -41,7 +41,8 @@ class Capture:
         self._bindings = Bindings()
         self._statements: tuple[Statement, ...] = ()
         self._random: dict[str, Any] = {}
-        self._plain = False
+        self.plain = False
+        """Whether the cell only binds literals or defines functions."""
 
     def install(self) -> None:
         self._shell.events.register("pre_run_cell", self.begin)
@@ -100,8 +101,8 @@ class Capture:
     def _prepare(self, namespace: dict[str, Any]) -> None:
         session = self._session
         session.files.drain()
-        self._random, self._plain = {}, plain(self._statements)
-        if self._plain:
+        self._random, self.plain = {}, plain(self._statements)
+        if self.plain:
             session.files.watch(())
             return
         reads = frozenset[str]().union(*(statement.reads for statement in self._statements))
@@ -128,7 +129,7 @@ class Capture:
         session = self._session
         self._info = info
         self._statements = analyse(info.raw_cell, session.fitting)
-        self._plain = False
+        self.plain = False
         self._bindings.remember(self._shell.user_ns)
         session.redactor.learn_source(info.raw_cell)
         seq = session.next_seq()
@@ -211,7 +212,7 @@ class Capture:
         writes = set[str]().union(*(statement.writes for statement in self._statements))
         mutates = set[str]().union(*(statement.mutates for statement in self._statements))
         deletes = set[str]().union(*(statement.deletes for statement in self._statements))
-        bound, gone = (set[str](), set[str]()) if self._plain else self._bindings.changed(self._shell.user_ns)
+        bound, gone = (set[str](), set[str]()) if self.plain else self._bindings.changed(self._shell.user_ns)
         writes |= bound - mutates
         deletes |= gone
         known = (reads, writes - deletes, mutates, deletes)

@@ -142,12 +142,16 @@ class Session:
         self._capture.install()
         self.fetches = FetchKeeper(self._keep_fetched, shell.user_ns, lambda: self.state == "on", self.trouble)
         self.fetches.install()
-        instrument = Instrument(recorder, lambda: self.fitting, lambda: self.state == "on" and self.runs.scope is not None)
+        instrument = Instrument(recorder, lambda: self.fitting, self._may_report)
         self._transformers = (self.fetches, instrument)
         shell.ast_transformers.extend(self._transformers)
         self.outputs.install()
         self._note_earlier(shell)
         self._background.do(self._describe_environment)
+
+    def _may_report(self) -> bool:
+        """Whether the code that runs now may fit a model or pass on a value that a run is told of."""
+        return self.state == "on" and self.runs.scope is not None and not (self._capture is not None and self._capture.plain)
 
     def pause(self) -> None:
         """Stop capturing; cells run as if this package were not there."""
