@@ -16,6 +16,7 @@ from .notebook_json import as_json
 from .objects import ObjectStore
 from .recordings import portable
 from .seals import content_digest, model_digest
+from .shelf import Shelf, wanted
 from .tracking_server import Refused, Unreachable
 
 _TRIES = 3
@@ -62,6 +63,7 @@ class Attachment:
             if target.state.own:
                 self._models(target)
             self._files(target)
+            self._data(target)
             self._delivery.skipped_tag(target)
         except Refused as refusal:
             if refusal.gone:
@@ -95,6 +97,17 @@ class Attachment:
             with target.server.calling() as client:
                 client.set_tag(target.run_id, TABLES, json.dumps(tables)[:8000])
         self._delivery.note(target, files=there | {path: mark for path, (mark, _) in files.items()})
+
+    def _data(self, target: Target) -> None:
+        """Bring the data behind the run to a remote MLflow, so that a teammate's digest restores."""
+        uri, ledger = target.server.uri, self._delivery.ledger
+        if not wanted(uri, self._delivery.settings):
+            return
+        shelf, there = Shelf(target.server), ledger.shelved(uri)
+        for digest in _kept(target):
+            if digest not in there and shelf.put(digest, self._delivery.objects):
+                there.add(digest)
+                ledger.set_shelved(uri, digest)
 
     def _history(self, target: Target, there: dict[str, int | str]) -> dict[str, tuple[int | str, bytes]]:
         """The session's history up to the run, made again only when there is more to tell."""
@@ -187,3 +200,12 @@ class Attachment:
         self._delivery.note(target, model_tries=tries)
         if tries < _TRIES:
             raise Unreachable(str(error)) from error
+
+
+def _kept(target: Target) -> list[str]:
+    """The digests of the data that the run was given, and that the executions behind it read and fetched."""
+    events = target.session.history(target.state.last_seq) if target.state.last_seq else []
+    read = [item for event in events for item in event.get("files_read") or () if isinstance(item, dict)]
+    fetched = [digest for event in events for came in (event.get("fetched") or {}).values() for digest, *_ in came]
+    items = (*target.sent.get("inputs", ()), *read)
+    return list(dict.fromkeys([*(item["digest"] for item in items if item.get("digest") and item.get("kept")), *fetched]))

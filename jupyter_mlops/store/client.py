@@ -65,6 +65,15 @@ def ask(settings: Settings, verb: str, *, patience: float = 120.0, **arguments: 
     raise WorkerUnavailable(why)
 
 
+def fetched(settings: Settings, digest: str) -> list[str]:
+    """Bring the snapshot whose digest starts so here from the remote MLflow servers that the project uses; the digests found there."""
+    from .state import servers
+
+    named = [os.environ.get("MLFLOW_TRACKING_URI", ""), *servers(settings.home)]
+    remote = [uri for uri in dict.fromkeys(named) if "://" in uri and not uri.startswith(("sqlite", "file"))]
+    return list(ask(settings, "fetch", digest=digest, servers=remote)) if remote else []
+
+
 def _request(card: Mapping[str, Any], verb: str, arguments: Mapping[str, Any], timeout: float) -> Any:
     """One request. Raises OSError or ValueError when the worker is gone, else what it answers with."""
     address = card["address"]

@@ -19,7 +19,8 @@ from .limits import text
 
 
 class SnapshotSource(DatasetSource):
-    """Data frozen by content: its whole digest, and where its bytes are (an fsspec URL, or the project's own `.mlops/objects`)."""
+    """Data frozen by content: its whole digest, and where its bytes are (an fsspec URL; "": the project's own `.mlops/objects`, else the
+    artifact store of its MLflow)."""
 
     def __init__(self, item: dict[str, Any]) -> None:
         self.item = item

@@ -21,7 +21,7 @@ from mlflow.entities import Metric, Param, RunTag
 
 from ..config import Settings
 from ..records import Run
-from . import limits, runs
+from . import limits, runs, shelf
 from .attachments import Environment
 from .dataset_source import dataset_input
 from .inputs import resolve
@@ -269,7 +269,8 @@ class Delivery:
         fresh = [item for item in target.state.inputs if _asked(item, item.get("digest")) not in names]
         if not fresh:
             return
-        where = self.settings.objects or (self.settings.home / "objects").as_uri()
+        here = "" if shelf.is_remote(target.server.uri) else (self.settings.home / "objects").as_uri()
+        where = self.settings.objects or here
         read = [resolve(item, self.settings, self.ledger, self.objects) | {"asked": item.get("digest")} for item in fresh]
         with target.server.calling() as client:
             client.log_inputs(target.run_id, [dataset_input({k: v for k, v in item.items() if k != "asked"}, where) for item in read])

@@ -12,7 +12,7 @@ import fcntl
 import os
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -34,7 +34,18 @@ _MANY_SMALL = 16
 
 
 def open_objects(settings: Settings) -> ObjectStore:
-    """The objects of a project: at its fsspec URL `objects`, else in `.mlops/objects`."""
+    """The objects of a project: at its fsspec URL `objects`, else in `.mlops/objects`; a snapshot that is not there comes from the
+    artifact store of the project's remote MLflow."""
+    from . import client
+
+    objects = own_objects(settings)
+    if settings.objects is None:
+        objects.elsewhere = lambda digest: client.fetched(settings, digest)
+    return objects
+
+
+def own_objects(settings: Settings) -> ObjectStore:
+    """The objects of a project, and nothing from elsewhere."""
     return ObjectStore(settings.objects or settings.home / "objects")
 
 
@@ -49,6 +60,8 @@ class ObjectStore:
         self._damaged: dict[str, MlopsError] = {}
         self._index: dict[tuple[int, bytes], tuple[str, Entry]] = {}
         self._swept = False
+        self.elsewhere: Callable[[str], list[str]] = lambda digest: []
+        """Brings the snapshot whose digest starts so here, and tells the digests that it found."""
 
     def put(self, data: bytes | memoryview) -> str:
         """Stores `data` unless it is there; its digest."""
@@ -82,7 +95,21 @@ class ObjectStore:
 
     def manifest(self, digest: str) -> bytes:
         """The manifest of the snapshot `digest`."""
+        if not self.has_manifest(digest):
+            self.elsewhere(digest)
         return next(self._read([self._find(packs.MANIFEST, digest)]))
+
+    def copy(self, snapshot: str, needed: Iterable[str], target: ObjectStore) -> None:
+        """Copies a snapshot with the objects that it needs, as they are stored; raises what `get` raises."""
+        # A file of one part has the digest of that part.
+        keys = [key for key in sorted(needed) if key != snapshot or self.has(key)]
+        found = [*(self._find(packs.OBJECT, key) for key in keys), self._find(packs.MANIFEST, snapshot)]
+        with target.writing() as batch:
+            for name, entry in found:
+                if not batch.present(entry.sort, entry.key):
+                    payload = self.place.read(name, entry.offset, entry.stored)
+                    packs.restore(entry, payload, f"{self.where}/packs/{name}")
+                    batch.append(Prepared(entry, payload))
 
     def manifests(self, prefix: str = "") -> list[str]:
         """The digests of the snapshots here that start with `prefix`."""

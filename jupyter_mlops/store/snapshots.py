@@ -129,6 +129,8 @@ def resolve(digest: str, objects: ObjectStore) -> str:
     if len(digest) == 64:
         return digest
     found = objects.manifests(digest.lower())
+    if not found and len(digest) >= 4:
+        found = objects.elsewhere(digest.lower())
     if len(found) != 1 or len(digest) < 4:
         remedy = f"{len(found)} snapshots start so: give more of its digits." if found else "`mlops runs` shows the inputs of each run."
         raise NotFound("snapshot", digest, remedy)

@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS files (
     PRIMARY KEY (source, size, mtime, inode)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seals (session TEXT PRIMARY KEY, position INTEGER NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shelved (tracking_uri TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (tracking_uri, digest)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS kept (digest TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
 """
 
@@ -51,6 +52,18 @@ def recent(home: Path, experiment: str | None = None, limit: int = 200) -> list[
     except sqlite3.Error:
         return []
     return [json.loads(record) | {"class": name} for record, name in rows]
+
+
+def servers(home: Path) -> list[str]:
+    """The tracking URIs that runs were delivered to; [] while there is no ledger."""
+    try:
+        connection = sqlite3.connect(f"{(home / 'state.db').absolute().as_uri()}?mode=ro", uri=True, timeout=0.2)
+        try:
+            return [uri for (uri,) in connection.execute("SELECT DISTINCT tracking_uri FROM runs")]
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return []
 
 
 def trouble(home: Path) -> str:
@@ -202,6 +215,14 @@ class Ledger:
         self._run(
             "INSERT OR REPLACE INTO files (source, size, mtime, inode, input) VALUES (?, ?, ?, ?, ?)", source, *stat, json.dumps(item)
         )
+
+    def shelved(self, tracking_uri: str) -> set[str]:
+        """The snapshots that were brought to this MLflow from here."""
+        return {digest for (digest,) in self._run("SELECT digest FROM shelved WHERE tracking_uri = ?", tracking_uri)}
+
+    def set_shelved(self, tracking_uri: str, digest: str) -> None:
+        """Note that a snapshot is in the artifact store of this MLflow."""
+        self._run("INSERT OR IGNORE INTO shelved (tracking_uri, digest) VALUES (?, ?)", tracking_uri, digest)
 
     def keep(self, digest: str, size: int) -> None:
         """Count bytes that are kept by themselves towards the setting `keep`."""

@@ -18,6 +18,7 @@ from .objects import ObjectStore
 from .queries import Queries
 from .runs import DIED, SessionState, fold_session
 from .seals import altered, altered_journal, model_files
+from .shelf import Shelf
 from .state import Ledger
 from .tracking_server import Servers, Unreachable
 
@@ -56,6 +57,7 @@ class Verbs:
             "status": self._status,
             "verify": self._verify,
             "altered": self._altered,
+            "fetch": self._fetch,
             "model_files": self._model_files,
             "gc": self._gc,
         }
@@ -181,6 +183,13 @@ class Verbs:
             for server in servers:
                 found += altered(server, run.id)
         return found
+
+    def _fetch(self, digest: str, servers: list[str]) -> list[str]:
+        """The digests of the snapshots that start so at these servers; a single one is brought here."""
+        for uri in servers:
+            if found := Shelf(self._servers[uri]).take(digest, self._objects):
+                return found
+        return []
 
     def _gc(self, dry_run: bool = False) -> dict[str, int]:
         needed = live.needed(self._settings.home, self._ledger, self._objects)

@@ -82,14 +82,14 @@ class Worker:
         from .courier import Courier
         from .deliver import Delivery, default_experiment
         from .models import ModelSaver
-        from .objects import open_objects
+        from .objects import own_objects
         from .queries import Queries
         from .state import Ledger
         from .verbs import Verbs
 
         ledger = Ledger(self._settings.home)
         servers = Servers(self._settings.project)
-        objects = open_objects(self._settings)
+        objects = own_objects(self._settings)
         delivery = Delivery(self._settings, ledger, servers, objects)
         saver = ModelSaver()
         courier = Courier(self._settings.home, ledger, delivery, Attachment(delivery, saver))

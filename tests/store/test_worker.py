@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import psutil
 import pytest
 from mlflow import MlflowClient
+from pandas.testing import assert_frame_equal
 
 from jupyter_mlops import config
-from jupyter_mlops.errors import UsageError
-from jupyter_mlops.store import client, locks
+from jupyter_mlops.errors import NotKept, UsageError
+from jupyter_mlops.store import client, locks, objects, snapshots
 from jupyter_mlops.store.worker import IDLE_SECONDS, Worker
 from tests.delivery_desk import Kernel, migrated, wait_until
+from tests.remote_mlflow import RemoteMlflow
 
 
 @pytest.fixture
@@ -129,46 +132,22 @@ def test_a_worker_ends_when_nothing_lives_and_nothing_waits(
     assert worker._idle(courier, quiet) is ends
 
 
-def _server(port: int, folder: Path) -> subprocess.Popen[bytes]:
-    where = ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "files")]
-    command = [sys.executable, "-m", "mlflow", "server", *where, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+@pytest.fixture
+def remote(tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RemoteMlflow]:
+    """A remote MLflow that runs, and that the project uses."""
+    server = RemoteMlflow(tmp_path / "server", database)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    server.begin()
+    yield server
+    server.end()
 
 
-def _up(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    # A server that is asked to end waits for its clients first, of which the worker is one.
-    processes = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-    for item in processes:
-        item.kill()
-    process.wait(30)
-    psutil.wait_procs(processes, timeout=30)
-
-
-def test_a_server_that_goes_and_comes_back_gets_everything_once(
-    project: Path, tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import shutil
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    uri = f"http://127.0.0.1:{port}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    folder = tmp_path / "server"
-    folder.mkdir()
-    shutil.copy(database, folder / "server.db")
+def test_a_server_that_goes_and_comes_back_gets_everything_once(project: Path, remote: RemoteMlflow) -> None:
     settings = config.load(project)
     kernel = Kernel(project)
-    process = _server(port, folder)
-    wait_until(lambda: _up(port), 120)
     first = kernel.run(name="first", metrics=kernel.points(("loss", 0.5, 0), ("loss", 0.4, 1)))
     assert client.ask(settings, "flush", timeout=120)["done"]
-    _end(process)
+    remote.end()
     kernel.run(first, metrics=kernel.points(("loss", 0.3, 2)))
     kernel.cell("fit", first)
     kernel.finish(first)
@@ -178,13 +157,34 @@ def test_a_server_that_goes_and_comes_back_gets_everything_once(
     status = client.ask(settings, "status")
     assert (status["waiting"], bool(status["error"])) == (2, True)
     assert [run["name"] for run in client.ask(settings, "runs")] == ["second", "first"]
-    process = _server(port, folder)
-    wait_until(lambda: _up(port), 120)
+    remote.begin()
     assert client.ask(settings, "flush", timeout=120)["done"]
-    mlflow = MlflowClient(uri)
+    mlflow = MlflowClient(remote.uri)
     found = mlflow.search_runs([mlflow.get_experiment_by_name("project").experiment_id], order_by=["attributes.start_time ASC"])
     assert [(run.info.run_name, run.info.status) for run in found] == [("first", "FINISHED"), ("second", "FINISHED")]
     assert [item.value for item in mlflow.get_metric_history(found[0].info.run_id, "loss")] == [0.5, 0.4, 0.3]
     assert [item.path for item in mlflow.list_artifacts(found[0].info.run_id, "mlops")] == ["mlops/history.ipynb"]
     kernel.journal.close()
-    _end(process)
+
+
+def test_a_teammate_gets_the_data_of_a_run_from_the_remote_mlflow(project: Path, tmp_path: Path, remote: RemoteMlflow) -> None:
+    frame = pd.DataFrame({"month": [1, 2, 3], "delay": [0.5, None, 2.25], "carrier": ["UA", "DL", "ÅÄ"]})
+    (project / "plan.csv").write_text("a,b\n1,2\n")
+    settings, kernel = config.load(project), Kernel(project)
+    digest = snapshots.freeze(frame, objects.open_objects(settings)).digest
+    plan = snapshots.freeze_file(project / "plan.csv", objects.open_objects(settings)).digest
+    run = kernel.run(inputs=[{"name": "frame", "kind": "frame", "digest": digest, "kept": True}])
+    kernel.cell("read", run, files_read=[{"name": "plan.csv", "kind": "file", "digest": plan, "kept": True}])
+    kernel.finish(run)
+    assert client.ask(settings, "flush", timeout=120)["done"]
+    kernel.journal.close()
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    theirs = objects.open_objects(config.load(elsewhere))
+    assert_frame_equal(snapshots.load(digest[:10], theirs), frame)
+    assert snapshots.load(plan, theirs) == b"a,b\n1,2\n"
+    with pytest.raises(NotKept):
+        snapshots.load("0" * 64, theirs)
+    (there,) = MlflowClient(remote.uri).search_experiments(filter_string="name = 'mlops-objects'")
+    assert len(MlflowClient(remote.uri).search_runs([there.experiment_id])) == 1
