@@ -16,6 +16,10 @@ import pytest
 from hypothesis import settings
 from jupyter_client.manager import KernelManager
 
+from jupyter_mlops.config import Settings
+from jupyter_mlops.store.shared import SharedState
+from tests import databases
+
 # The same examples each time, so that a change is judged by what it changes; `pytest --hypothesis-profile=explore` looks for new ones.
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("explore", derandomize=False)
@@ -31,6 +35,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in list(os.environ):
         if name.startswith(OURS):
             monkeypatch.delenv(name)
+    # The ten processes that a server of MLflow's has for jobs of other kinds keep a small machine busy.
+    monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     # Colours and widths of the developer's terminal must not decide what a test sees.
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "160")
@@ -40,6 +46,28 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(folder)
     yield folder
     end_workers(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[databases.Postgres]:
+    """A PostgreSQL server; each test makes a database of its own on it."""
+    with databases.postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=databases.KINDS)
+def shared_settings(request: pytest.FixtureRequest, project: Path) -> Settings:
+    """Settings whose shared state is empty: on SQLite, and on PostgreSQL where that is installed."""
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres_server").database()
+    return Settings(project=project, database=url)
+
+
+@pytest.fixture
+def state(shared_settings: Settings) -> Iterator[SharedState]:
+    """An empty shared state."""
+    made = SharedState(shared_settings)
+    yield made
+    made.close()
 
 
 def forget_tracking_uri() -> None:
@@ -107,7 +135,7 @@ class Kernel:
                     stdout += content["text"]
                 case "stream":
                     stderr += content["text"]
-                case "display_data":
+                case "display_data" | "update_display_data":
                     displays.append(content["data"])
                 case "execute_result":
                     result = content["data"]

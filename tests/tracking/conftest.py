@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,3 +67,6 @@ def notebook(project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     yield made
     assert made.session.status()["trouble"] == []
     made.session.close()
+    # At the end of the process each of hundreds of shells would clear its names and collect the garbage of all of them.
+    atexit.unregister(shell.atexit_operations)
+    shell.history_manager.close()
