@@ -46,8 +46,11 @@ def explored(kernel: Any) -> str:
 
 
 def without_package(folder: Path) -> dict[str, str]:
-    """Variables under which this package cannot be imported."""
-    hiding = folder / "hiding"
-    hiding.mkdir(exist_ok=True)
-    (hiding / "jupyter_mlops.py").write_text("raise ImportError('this package is not installed here')\n")
-    return {"PYTHONPATH": str(hiding)}
+    """Variables under which this package cannot be imported; papermill, which is told of an engine in it, finds an empty one."""
+    hiding = folder / "hiding" / "jupyter_mlops"
+    (hiding / "pipelines").mkdir(parents=True, exist_ok=True)
+    (hiding / "__init__.py").write_text(
+        "import sys\nif 'papermill' not in sys.modules:\n    raise ImportError('this package is not installed here')\n"
+    )
+    (hiding / "pipelines" / "engine.py").write_text("class MlopsEngine:\n    pass\n")
+    return {"PYTHONPATH": str(hiding.parent)}

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Protocol
 
-from .literals import MODULES, feeds, words
-from .mutation import is_module
+from .literals import MODULES, draws, words
 from .statements import Statement
 
 GENERATORS = ("random", "numpy", "torch")
@@ -96,7 +95,7 @@ class Ambience:
             self._files(statement, execution, reads, binds, changes)
         if _STYLE.search(statement.source):
             changes.add("style")
-        elif any(not feeds(call) for call in calls):
+        elif any(map(draws, calls)):
             reads.add("style")
         if any("env" in text and _ENVIRONMENT.search(text) for text in texts):
             (changes if _SETS_ENVIRONMENT.search(statement.source) and not statement.defines else reads).add("environment")
@@ -165,13 +164,13 @@ class Ambience:
             changes |= self._handles[name]
 
     def _modules(self, statement: Statement, texts: Sequence[str], reads: set[str], changes: set[str]) -> None:
-        if "sys.path" in statement.source and not statement.defines:
+        if ("sys.path" in statement.source or "autoreload" in statement.source) and not statement.defines:
             changes.add("modules")
         for module in statement.imports:
             root = module.lstrip(".").split(".")[0]
             if root not in sys.stdlib_module_names and root not in MODULES:
                 reads |= {"modules", "folder", f"file {root}.py"}
-        sets = any(map(is_module, statement.mutates)) and not _STYLE.search(statement.source)
+        sets = statement.patches and not _STYLE.search(statement.source)
         if sets and (found := _PATCH.match(statement.source)):
             self._patched.add(found[1])
             changes.add(f"attribute {found[1]}")

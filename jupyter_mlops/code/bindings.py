@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from .fits import executed
 from .literals import dotted, is_literal, literal, words
-from .notebook_syntax import lasting_code_of
 
 _CLOCKS = words(
     "ctime default_timer getrusage monotonic monotonic_ns now perf_counter perf_counter_ns process_time process_time_ns thread_time "
@@ -20,9 +18,12 @@ _CONSTANTS = frozenset({"inf", "nan", "pi", "e", "Inf", "Infinity", "NaN", "NaT"
 Binding = tuple[str, ast.expr | None]
 
 
-def bindings(nodes: Sequence[ast.stmt]) -> Iterator[Binding]:
-    """(name, expression) of each binding of a module-level name, in order; None where no single expression gives the value."""
-    for node in executed(nodes, apart=_SCOPES, code=lasting_code_of):
+def bindings(nodes: Iterable[ast.AST]) -> Iterator[Binding]:
+    """(name, expression) of each binding of a module-level name, in order; None where no single expression gives the value.
+
+    `nodes` are all that run at module level, as `executed` gives them.
+    """
+    for node in nodes:
         match node:
             case ast.Assign(targets=targets, value=value):
                 for target in targets:
@@ -39,9 +40,6 @@ def bindings(nodes: Sequence[ast.stmt]) -> Iterator[Binding]:
                         yield item.id, None
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 yield name, None
-
-
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
 def _unpacked(target: ast.expr, value: ast.expr) -> Iterator[Binding]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from .literals import MODULES
 from .names import Names
 from .notebook_syntax import parse_cell
 from .scopes import parameter_names
@@ -111,8 +112,9 @@ def _changed(function: _Function) -> tuple[set[str], bool]:
     given = {name: {name} for name in parameter_names(function.args)}
     changed: set[str] = set()
     hands_on = False
+    objects = given.keys() & MODULES
     for node in function.body:
-        names = Names()
+        names = Names(objects=objects)
         names.visit(node)
         changed |= _meant(names.mutates, given)
         hands_on |= bool(_meant(names.may_mutate, given))

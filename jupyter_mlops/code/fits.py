@@ -23,6 +23,8 @@ _LOOKING = words(
 
 _CONTEXTS = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+SCOPES = (*_FUNCTIONS, ast.ClassDef)
+_LEAVES = (ast.Constant, ast.Name, ast.Pass)
 
 
 def executed(
@@ -45,6 +47,8 @@ def executed(
 def children(node: ast.AST) -> list[ast.AST]:
     """As `ast.iter_child_nodes`, several times as fast."""
     found: list[ast.AST] = []
+    if isinstance(node, _LEAVES):
+        return found
     values = node.__dict__
     for name in node._fields:
         value = values.get(name)
@@ -71,14 +75,13 @@ def fit_calls(tree: ast.Module, known_fitting: Iterable[str] = ()) -> list[ast.C
 
     `known_fitting` are functions and classes known to fit (`Statement.fitting_defs`); a call that is handed one of them counts too.
     """
-    return calls_that_fit(tree.body, frozenset(known_fitting))
+    return calls_that_fit(executed(tree.body, apart=SCOPES), frozenset(known_fitting))
 
 
 def calls_that_fit(nodes: Iterable[ast.AST], known_fitting: frozenset[str]) -> list[ast.Call]:
-    """As `fit_calls`, for any nodes."""
+    """As `fit_calls`, among nodes that `executed` gave."""
     methods = frozenset(name.rsplit(".", 1)[1] for name in known_fitting if "." in name)
-    found = executed(nodes, apart=(*_FUNCTIONS, ast.ClassDef))
-    return [node for node in found if isinstance(node, ast.Call) and _fits(node, known_fitting, methods)]
+    return [node for node in nodes if isinstance(node, ast.Call) and _fits(node, known_fitting, methods)]
 
 
 def _fits(call: ast.Call, known: frozenset[str], known_methods: frozenset[str]) -> bool:
@@ -116,7 +119,7 @@ def _is_function_that_fits(node: ast.expr, known: frozenset[str]) -> bool:
 def fitting_definitions(nodes: Iterable[ast.stmt], known_fitting: frozenset[str]) -> frozenset[str]:
     """Functions and classes defined by these statements that fit when called, directly or through each other; methods as `Class.method`."""
     bodies: dict[str, list[ast.stmt]] = {}
-    for node in executed(nodes, apart=(*_FUNCTIONS, ast.ClassDef)):
+    for node in executed(nodes, apart=SCOPES):
         match node:
             case ast.FunctionDef(name=name, body=body) | ast.AsyncFunctionDef(name=name, body=body):
                 bodies.setdefault(name, []).extend(body)
@@ -137,15 +140,17 @@ def fitting_definitions(nodes: Iterable[ast.stmt], known_fitting: frozenset[str]
 
 
 def _body_fits(body: list[ast.stmt], known: frozenset[str]) -> bool:
-    return bool(calls_that_fit(_with_inner_bodies(body), known))
+    return bool(calls_that_fit(executed(_with_inner_bodies(body), apart=SCOPES), known))
 
 
 def _with_inner_bodies(body: list[ast.stmt]) -> Iterator[ast.AST]:
     """The statements of a body and of the functions defined within it, which it may call."""
     yield from body
-    for statement in body:
-        for node in ast.walk(statement):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                yield from node.body
-            elif isinstance(node, ast.Lambda):
-                yield node.body
+    waiting: list[ast.AST] = list(body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield from node.body
+        elif isinstance(node, ast.Lambda):
+            yield node.body
+        waiting += children(node)

@@ -6,7 +6,6 @@ import ast
 from collections.abc import Callable, Sequence
 
 from .literals import dotted
-from .mutation import shared
 from .scopes import Scope, ScopeVisitor
 
 _LEAVING = (ast.Raise, ast.Return, ast.Break, ast.Continue)
@@ -75,7 +74,7 @@ class FlowVisitor(ScopeVisitor):
 
         def body() -> None:
             self.visit(node.target)
-            self._alias(node.target, shared(node.iter))
+            self._alias(node.target, self._shared(node.iter))
             self.visit_all(node.body)
 
         self._perhaps(body)
@@ -90,7 +89,7 @@ class FlowVisitor(ScopeVisitor):
             suppresses |= isinstance(item.context_expr, ast.Call) and dotted(item.context_expr.func).endswith(("suppress", "raises"))
             if item.optional_vars:
                 self.visit(item.optional_vars)
-                self._alias(item.optional_vars, shared(item.context_expr))
+                self._alias(item.optional_vars, self._shared(item.context_expr))
         if suppresses:
             self._perhaps(lambda: self.visit_all(node.body))
         else:
@@ -126,7 +125,7 @@ class FlowVisitor(ScopeVisitor):
 
     def visit_Match(self, node: ast.Match) -> None:
         self.visit(node.subject)
-        names = shared(node.subject)
+        names = self._shared(node.subject)
         blocks = [(lambda case=case: self._case(case, names), self._block(case.body)[1]) for case in node.cases]
         last = node.cases[-1]
         irrefutable = last.guard is None and isinstance(last.pattern, ast.MatchAs) and last.pattern.pattern is None

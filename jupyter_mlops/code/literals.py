@@ -24,6 +24,7 @@ _UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
     ast.Not: operator.not_,
 }
 _LONGEST = 10_000
+_NEVER = (ast.Call, ast.Name, ast.Attribute, ast.Subscript, ast.Lambda, ast.Compare, ast.ListComp, ast.IfExp)
 
 
 def words(text: str) -> frozenset[str]:
@@ -43,6 +44,7 @@ PLOTTING = words(
     "alt altair ax axarr axes axs bokeh cufflinks fig figure folium go iplot matplotlib mpl msno plotly plt px pylab seaborn shap sns "
     "sweetviz wordcloud"
 )
+MODULE_NAMES = MODULES | PLOTTING
 _ASIDE = words(
     "add_argument annotate bar barh boxplot breakpoint catplot compile countplot describe display dump dumps exit figure "
     "filterwarnings findall format fromisoformat getLogger get_logger heatmap help hist imshow info input legend lineplot lmplot load "
@@ -88,6 +90,8 @@ def literal(node: ast.expr) -> Any:
 
 def is_literal(node: ast.expr) -> bool:
     """Whether `literal` gives a value."""
+    if isinstance(node, _NEVER):
+        return False
     try:
         literal(node)
     except NotLiteral:
@@ -163,11 +167,17 @@ def feeds(function: str) -> bool:
 
     `function` is as in `Statement.calls` or `Statement.keywords`.
     """
-    root, last = function.split(".")[0], function.rsplit(".", 1)[-1].strip("()[]")
+    last = function.rsplit(".", 1)[-1].strip("()[]")
     parts = function.replace("()", "").replace("[]", "").split(".")
-    if parts[0] in PLOTTING or root.split("[")[0] in PLOTTING or "plot" in parts[:-1] or "style" in parts[:-1]:
+    if parts[0] in PLOTTING or "plot" in parts[:-1] or "style" in parts[:-1]:
         return False
     return not (last in _ASIDE or last.startswith(_ASIDE_PREFIXES) or last.endswith("plot"))
+
+
+def draws(function: str) -> bool:
+    """Whether a call, written as in `Statement.calls`, makes or changes a picture: what it gives holds none of the data that it drew."""
+    parts = function.replace("()", "").replace("[]", "").split(".")
+    return parts[0] in PLOTTING or "plot" in parts or parts[-1].endswith("plot") or parts[-1] == "hist"
 
 
 def keyword_literals(calls: Iterator[ast.Call]) -> Iterator[tuple[str, str, Any]]:

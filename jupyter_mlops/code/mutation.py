@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from .fits import FITTING_METHODS
-from .literals import MODULES, PLOTTING, dotted, feeds, words
+from .literals import PLOTTING, dotted, draws, feeds, words
 
 # Methods that change their object, also where their result is used.
 _CHANGING = FITTING_METHODS | words(
@@ -107,28 +107,26 @@ def is_fresh(function: str) -> bool:
     return function.rsplit(".", 1)[-1] in _FRESH
 
 
-def is_module(name: str) -> bool:
-    """Whether a name is one under which notebooks import modules, so that calls on it change no object of the user's."""
-    return name in MODULES or name in PLOTTING
+def is_ambient(call: ast.Call, function: str, discarded: bool, *, of_module: bool) -> bool:
+    """Whether a call draws from or seeds a global random generator, or sets what no name holds (options, environment, the folder).
 
-
-def is_ambient(call: ast.Call, function: str, discarded: bool) -> bool:
-    """Whether a call draws from or seeds a global random generator, or sets what no name holds (options, environment, the folder)."""
+    `of_module` tells whether the first name of the function stands for a module.
+    """
     parts = function.split(".")
-    of_module = len(parts) == 1 or parts[0] in _RANDOM_MODULES or "random" in parts[:-1]
-    draws = of_module and parts[-1] in _GLOBAL_DRAWS
+    generates = len(parts) == 1 or (of_module and parts[0] in _RANDOM_MODULES) or "random" in parts[1 - of_module : -1]
+    drawn = generates and parts[-1] in _GLOBAL_DRAWS
     seeds = parts[-1] in {"seed", "manual_seed", "set_seed", "seed_everything", "set_random_seed"}
-    sets = discarded and len(parts) > 1 and parts[0] in MODULES and feeds(function)
+    sets = discarded and len(parts) > 1 and of_module and feeds(function)
     settings = parts[-1] in _SETTINGS
     unseeded = parts[-1] in _DRAWS_UNLESS_SEEDED and not any(item.arg in {"random_state", "seed"} for item in call.keywords)
-    return draws or seeds or sets or settings or unseeded
+    return drawn or seeds or sets or settings or unseeded
 
 
 def shared(node: ast.expr | None) -> frozenset[str]:
-    """Names of objects that the value of an expression may be, be a view of, or hold."""
+    """Names of objects (and modules) that the value of an expression may be, be a view of, or hold."""
     match node:
         case ast.Name(id=name):
-            return frozenset() if is_module(name) else frozenset({name})
+            return frozenset({name})
         case ast.Subscript(slice=ast.Compare() | ast.List() | ast.BinOp(op=ast.BitAnd() | ast.BitOr()) | ast.UnaryOp(op=ast.Invert())):
             return frozenset()  # rows or columns chosen by a mask or a list are copied
         case ast.Attribute(value=value) | ast.Subscript(value=value) | ast.Starred(value=value) | ast.Await(value=value):
@@ -147,6 +145,8 @@ def shared(node: ast.expr | None) -> frozenset[str]:
             if is_fresh(dotted(function)):
                 return frozenset()
             receiver = shared(function.value) if isinstance(function, ast.Attribute) else frozenset()
+            if draws(dotted(function)):
+                return receiver & PLOTTING
             if isinstance(function, ast.Attribute) and function.attr in FITTING_METHODS:
                 return receiver
             return receiver | _all(*arguments, *(item.value for item in keywords))
@@ -158,11 +158,11 @@ def shared(node: ast.expr | None) -> frozenset[str]:
 
 
 def owners(node: ast.expr) -> frozenset[str]:
-    """Names of the objects that a method called on this expression belongs to or is reached through: `df.loc[0]`, `models.get("a")`."""
+    """Names of the objects (and modules) that a method called on this expression belongs to: `df.loc[0]`, `models.get("a")`."""
     while True:
         match node:
             case ast.Name(id=name):
-                return frozenset() if is_module(name) else frozenset({name})
+                return frozenset({name})
             case ast.Attribute(value=value) | ast.Subscript(value=value) | ast.Await(value=value):
                 node = value
             case ast.Call(func=ast.Attribute(value=value, attr=attr)) if attr not in _FRESH and not attr[:1].isupper():

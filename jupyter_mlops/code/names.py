@@ -8,14 +8,15 @@ import re
 from collections.abc import Sequence
 
 from .flow import FlowVisitor
-from .literals import dotted
-from .mutation import changes_first, changes_object, in_place, is_ambient, is_module, only_reads, owners, shared
+from .literals import PLOTTING, dotted, draws, words
+from .mutation import changes_first, changes_object, in_place, is_ambient, only_reads
 from .notebook_syntax import UNREADABLE, Magic, bound_by, code_of, dropped_by, expanded_names, magic_of, parse_python, read_by
 from .scopes import Scope, own_names, parameter_names
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 _TABLES_OF_SQL = re.compile(r"\b(?:from|join|into|update|table)\s+([^\W\d]\w*)", re.IGNORECASE)
+_SHOWING = words("close draw savefig show write_html write_image")
 _FORMULA_CALLS = re.compile(r"([^\W\d]\w*)(?:\.\w+)*\(")
 
 
@@ -25,8 +26,8 @@ class Names(FlowVisitor):
     `shown` is the last expression of a cell, whose value is used because it is displayed.
     """
 
-    def __init__(self, known_fitting: frozenset[str] = frozenset(), shown: ast.stmt | None = None) -> None:
-        super().__init__()
+    def __init__(self, known_fitting: frozenset[str] = frozenset(), shown: ast.stmt | None = None, objects: set[str] | None = None) -> None:
+        super().__init__(objects)
         self.known_fitting = known_fitting
         self.shown = shown
         self._fitting_methods = frozenset(name.rsplit(".", 1)[1] for name in known_fitting if "." in name)
@@ -61,9 +62,12 @@ class Names(FlowVisitor):
         for target in node.targets:
             self.visit(target)
             self._alias_each(target, node.value)
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Call) and draws(dotted(node.value.func)):
+                for part in target.elts[1:]:
+                    self._alias(part, self._shared(target.elts[0]))  # `fig, ax = plt.subplots()`: what is drawn on one is on the other
         names = [target for target in node.targets if isinstance(target, ast.Name)]
         for one, other in itertools.pairwise(names):
-            self._alias(other, shared(one))  # `a = b = []` gives one object two names
+            self._alias(other, self._shared(one))  # `a = b = []` gives one object two names
 
     def _alias_each(self, target: ast.expr, value: ast.expr) -> None:
         match target, value:
@@ -72,7 +76,7 @@ class Names(FlowVisitor):
                     for inner, item in zip(targets, values, strict=True):
                         self._alias_each(inner, item)
                     return
-        self._alias(target, shared(value))
+        self._alias(target, self._shared(value))
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
         if isinstance(node.target, ast.Name):
@@ -94,14 +98,14 @@ class Names(FlowVisitor):
         if node.value:
             self.visit(node.value)
             self.visit(node.target)
-            self._alias(node.target, shared(node.value))
+            self._alias(node.target, self._shared(node.value))
         elif not isinstance(node.target, ast.Name):
             self.visit(node.target.value if isinstance(node.target, (ast.Attribute, ast.Subscript)) else node.target)
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
         self.visit(node.value)
         self.visit(node.target)
-        self._alias(node.target, shared(node.value))
+        self._alias(node.target, self._shared(node.value))
 
     def visit_Attribute(self, node: ast.Attribute | ast.Subscript) -> None:
         if isinstance(node, ast.Subscript):
@@ -114,8 +118,10 @@ class Names(FlowVisitor):
             self.visit(node.value)
         if not isinstance(node.ctx, ast.Load):
             root = dotted(node.value).split(".")[0].strip("()[]")
-            self._mutate(shared(node.value) | ({root} if is_module(root) else set()))
-            self.ambient |= is_module(root)
+            self._mutate(self._shared(node.value))
+            if self.is_module(root):
+                self.ambient = True
+                self.patches |= set() if self.deferred else {root}
 
     visit_Subscript = visit_Attribute
 
@@ -124,9 +130,9 @@ class Names(FlowVisitor):
             if alias.name == "*":
                 self.opaque = True
             elif isinstance(node, ast.Import):
-                self._bind(alias.asname or alias.name.split(".")[0])
+                self._import(alias.asname or alias.name.split(".")[0])
             else:
-                self._bind(alias.asname or alias.name)
+                self._import(alias.asname or alias.name)
 
     visit_ImportFrom = visit_Import
 
@@ -185,7 +191,7 @@ class Names(FlowVisitor):
             for generator in node.generators:
                 if generator is not first:
                     self.visit(generator.iter)
-                self._alias(generator.target, shared(generator.iter))
+                self._alias(generator.target, self._shared(generator.iter))
                 for part in ast.walk(generator.target):
                     if isinstance(part, (ast.Attribute, ast.Subscript)):
                         self.visit(part)
@@ -223,26 +229,31 @@ class Names(FlowVisitor):
         self.generic_visit(node)
         name = dotted(node.func)
         self._text_read_by(node, name)
-        self.ambient |= is_ambient(node, name, discarded)
+        root = name.partition(".")[0].removesuffix("[]").removesuffix("()")
+        of_module = self.is_module(root)
+        self.ambient |= is_ambient(node, name, discarded, of_module=of_module)
         handed = [*node.args, *(item.value for item in node.keywords)]
-        arguments = frozenset().union(*(shared(item) for item in handed))
+        arguments = frozenset().union(*(self._shared(item) for item in handed))
         method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-        receiver = owners(node.func.value) if isinstance(node.func, ast.Attribute) else frozenset()
-        held = shared(node.func.value) - receiver if isinstance(node.func, ast.Attribute) else frozenset()
+        receiver = self._owners(node.func.value) if isinstance(node.func, ast.Attribute) else frozenset()
+        held = self._shared(node.func.value) - receiver if isinstance(node.func, ast.Attribute) else frozenset()
         for item in node.keywords:
             if item.arg == "out":
-                self._mutate(shared(item.value))
+                self._mutate(self._shared(item.value))
         if node.args and not receiver and (changes_first(name) or in_place(node)):
-            self._mutate(shared(node.args[0]))
+            self._mutate(self._shared(node.args[0]))
         if name in self.known_fitting or method in self._fitting_methods:
             self._mutate(receiver | arguments)
         elif method and changes_object(node, method):
             self._mutate(receiver)
             self._mutate(held | arguments, surely=False)
+        elif root in PLOTTING and receiver:
+            # Drawing changes the picture, not what is drawn.
+            self._mutate(receiver, surely=(discarded or node is getattr(self.shown, "value", None)) and method not in _SHOWING)
         elif not only_reads(name):
             # A result that is thrown away: the call was made for what it changes.
             self._mutate(receiver, surely=discarded and "()" not in name)
-            self._mutate(arguments, surely=discarded and (bool(receiver) or not is_module(name.split(".")[0])))
+            self._mutate(arguments, surely=discarded and (bool(receiver) or not of_module))
             self._mutate(held, surely=False)
 
     def _text_read_by(self, node: ast.Call, name: str) -> None:
@@ -253,7 +264,7 @@ class Names(FlowVisitor):
             if len(node.args) == 1:
                 self._evaluated(text)
             else:
-                self._mutate(shared(node.args[1]) if len(node.args) > 1 else ())
+                self._mutate(self._shared(node.args[1]) if len(node.args) > 1 else ())
         elif name in {"globals", "locals", "vars", "dir"} and not node.args:
             self.opaque = True
         elif text is None:

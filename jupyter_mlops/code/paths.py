@@ -45,6 +45,14 @@ def mentioned(sources: str | ast.AST | Iterable[str], namespace: Mapping[str, An
     return found
 
 
+def path_value(node: ast.expr, names: Mapping[str, Any]) -> str | PurePath | None:
+    """The text or path that an expression gives, as far as literals and the plain values of `names` tell; None where they do not."""
+    match _Evaluator(names, set())._safely(node):
+        case [str() | PurePath() as value]:
+            return value
+    return None
+
+
 class _Evaluator:
     """Values that names may have: those assigned in the code so far, else those of the namespace."""
 

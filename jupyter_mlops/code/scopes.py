@@ -6,6 +6,9 @@ import ast
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from .literals import MODULE_NAMES, PLOTTING
+from .mutation import owners, shared
+
 
 @dataclass(slots=True)
 class Scope:
@@ -20,10 +23,12 @@ class Scope:
 class ScopeVisitor(ast.NodeVisitor):
     """Keeps the scopes while a tree is visited, and collects what happens to names of the user's namespace.
 
-    The sets are as the fields of `statements.Statement`.
+    The sets are as the fields of `statements.Statement`. `objects` are those names under which notebooks import modules that stand for
+    something else so far: what is visited adds to them and takes from them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, objects: set[str] | None = None) -> None:
+        self._objects = set() if objects is None else objects
         self.reads: set[str] = set()
         self.writes: set[str] = set()
         self.mutates: set[str] = set()
@@ -32,6 +37,8 @@ class ScopeVisitor(ast.NodeVisitor):
         self.captures: set[str] = set()
         self.alters: set[str] = set()
         self.defines: set[str] = set()
+        self.modules: set[str] = set()
+        self.patches: set[str] = set()
         self.ambient = False
         self.opaque = False
         self._module = Scope("module")
@@ -53,6 +60,9 @@ class ScopeVisitor(ast.NodeVisitor):
     def visit_all(self, nodes: Iterable[ast.AST]) -> None:
         for node in nodes:
             self.visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        """Names nothing."""
 
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Load):
@@ -98,6 +108,33 @@ class ScopeVisitor(ast.NodeVisitor):
         else:
             self.writes.add(name)
             scope.bound.add(name)
+            if name in MODULE_NAMES:
+                self._objects.add(name)
+
+    def _import(self, name: str) -> None:
+        self._bind(name)
+        if name in self.writes:
+            self.modules.add(name)
+            self._objects.discard(name)
+
+    def is_module(self, name: str) -> bool:
+        """Whether a name stands for a module: notebooks import modules under it, and nothing else was bound to it."""
+        if name not in MODULE_NAMES:
+            return False
+        owner = self._owner(name)
+        if owner is self._module:
+            return name not in self._objects
+        # A function that draws on what it is given changes no data.
+        return owner.kind == "function" and name in PLOTTING
+
+    def _shared(self, node: ast.expr | None) -> frozenset[str]:
+        return self._without_modules(shared(node))
+
+    def _owners(self, node: ast.expr) -> frozenset[str]:
+        return self._without_modules(owners(node))
+
+    def _without_modules(self, names: frozenset[str]) -> frozenset[str]:
+        return names if names.isdisjoint(MODULE_NAMES) else frozenset(name for name in names if not self.is_module(name))
 
     def _drop(self, name: str) -> None:
         scope = self._target_scope(name)

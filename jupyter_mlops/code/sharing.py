@@ -23,7 +23,10 @@ _OWN_METHOD = re.compile(
     r"[^\W\d]\w*\.(append|extend|insert|add|update|pop|popitem|popleft|remove|discard|clear|setdefault|sort|reverse|drop|fillna|rename"
     r"|dropna|drop_duplicates|reset_index|set_index|sort_values|sort_index|replace|eval|query)\("
 )
-_PUTS = "append|appendleft|insert|add|add_module|update|extend|setdefault|register|push|put"
+_PUT = re.compile(
+    r"(?<![\w.])([^\W\d]\w*)(?:\.\w+|\[[^\]]*\])*"
+    r"\.(?:append|appendleft|insert|add|add_module|update|extend|setdefault|register|push|put)\("
+)
 _LONE_NAME = re.compile(r"(?<![\w.\"'])[^\W\d]\w*(?![\w(.\"'])")
 _RESHAPING = words(
     "append extend insert add update pop popitem popleft remove discard clear setdefault drop rename dropna drop_duplicates reset_index "
@@ -50,8 +53,9 @@ class Sharing:
             source = statement.computed.get(name, "")
             behind = statement.aliases.get(name, frozenset())
             if name in before and name in statement.reads and source:
-                behind |= _shared_by(source)
-            others = {before.get(other, other) for other in behind}
+                behind |= _shared_by(source) & {name}
+            # A name that the statement binds and does not read means its new object.
+            others = {other if other in statement.writes - statement.reads else before.get(other, other) for other in behind}
             if statement.body:
                 others |= behind
             if others := others - {name}:
@@ -128,8 +132,9 @@ def _shared_by(source: str) -> frozenset[str]:
 def _put_in(name: str, statement: Statement) -> frozenset[str]:
     """The names whose objects a statement puts into what `name` holds."""
     source = statement.source
-    if own := re.search(rf"(?<![\w.]){re.escape(name)}(?:\.\w+|\[[^\]]*\])*\.(?:{_PUTS})\((.*)\)", source, re.DOTALL):
-        return frozenset(_LONE_NAME.findall(own[1])) & statement.reads
+    for call in _PUT.finditer(source):
+        if call[1] == name:
+            return frozenset(_LONE_NAME.findall(source, call.end(), max(source.rfind(")"), call.end()))) & statement.reads
     store = _KEY_STORE.match(source) or _STORE.match(source)
     value = source[store.end() :] if store else ""
     return frozenset(_LONE_NAME.findall(value)) & statement.reads if not re.search(r"[-+*/<>]", value) else frozenset()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from .ambience import GENERATORS, Ambience
 from .callables import Manner, manner
-from .mutation import is_module, only_reads
+from .mutation import only_reads
 from .sharing import Sharing
 from .statements import Statement
 
@@ -258,7 +258,7 @@ class History:
         changes |= frozenset(self._changed_by_calls(statement))
         for number in called:
             changes |= self.steps[number].statement.alters
-        return frozenset(name for name in changes - unchanged if not is_module(name))
+        return changes - unchanged
 
     def _manners(self, called: Iterable[int]) -> list[Manner]:
         return [manner(self.steps[number].statement.source) for number in called if self.steps[number].statement.defines]

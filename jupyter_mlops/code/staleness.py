@@ -155,7 +155,7 @@ class _Document:
         for place in self._places:
             if place.trace is None or place.edited:
                 execution = Execution(seq=place.seq or 0, source=place.source)
-                statements = analyse(place.source)
+                statements = analyse(place.source, objects=self._history.objects)
                 place.rehearsed = space.rehearse(execution, statements, place.key, frozenset())
                 self._unknown |= any(statement.opaque for statement in statements)
             elif space.repeat(place.trace):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 from .bindings import bindings, computed_names, literal_names
-from .fits import calls_that_fit, executed, fitting_definitions
-from .literals import dotted, keyword_literals
+from .fits import SCOPES, calls_that_fit, executed, fitting_definitions
+from .literals import MODULE_NAMES, dotted, keyword_literals
 from .names import Names
-from .notebook_syntax import Cell, Magic, bound_by, code_of, magic_of, parse_cell
+from .notebook_syntax import Cell, Magic, bound_by, code_of, lasting_code_of, magic_of, parse_cell
 from .outside import path_texts, uses_network
+
+_DEFINING = ("def", "lambda", "class")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Statement:
     `fitting_defs` functions and classes defined here that fit when called; `network` whether data may come from a network or database;
     `ambient` whether state without a name is drawn from or set (global random generators, options of modules, environment variables);
     `opaque` whether names are read or bound that the text does not tell (star import, `%run`, exec of computed text, `globals()`).
+
+    `modules` are names that imports bind, `patches` names of modules of which attributes are set.
 
     `texts` are string constants that may be paths. `body` holds the statements within a compound statement, in the order of the text.
     """
@@ -65,20 +69,35 @@ class Statement:
     aliases: Mapping[str, frozenset[str]] = field(default_factory=dict)
     ambient: bool = False
     opaque: bool = False
+    modules: frozenset[str] = frozenset()
+    patches: frozenset[str] = frozenset()
+
+
+def analyse(source: str, known_fitting: frozenset[str] = frozenset(), objects: Set[str] = frozenset()) -> tuple[Statement, ...]:
+    """The statements of a cell in order; () for a cell that is neither Python nor IPython. Never raises.
+
+    `known_fitting` are functions and classes of earlier cells that fit when called, `objects` the names under which notebooks import
+    modules that stand for something else when the cell begins (see `objects_after`). Code under a magic (`%%time`, `%%capture out`) is
+    analysed as the cell's own; a cell in another language is one statement.
+    """
+    return analysed(source, known_fitting, frozenset(name for name in objects if name in source))
+
+
+def objects_after(statements: Iterable[Statement], objects: frozenset[str] = frozenset()) -> frozenset[str]:
+    """The names under which notebooks import modules that stand for something else when these statements have run."""
+    for statement in statements:
+        objects = (objects | (statement.writes & MODULE_NAMES)) - statement.modules
+    return objects
 
 
 @lru_cache(maxsize=1024)
-def analyse(source: str, known_fitting: frozenset[str] = frozenset()) -> tuple[Statement, ...]:
-    """The statements of a cell in order; () for a cell that is neither Python nor IPython. Never raises.
-
-    `known_fitting` are functions and classes of earlier cells that fit when called. Code under a magic (`%%time`, `%%capture out`) is
-    analysed as the cell's own; a cell in another language is one statement.
-    """
+def analysed(source: str, known_fitting: frozenset[str], objects: frozenset[str]) -> tuple[Statement, ...]:
+    """As `analyse`, which asks only for the `objects` that the source may name."""
     cell = parse_cell(source)
     if cell is None:
         return ()
     try:
-        return _Analysis(cell, known_fitting).statements()
+        return _Analysis(cell, known_fitting, objects).statements()
     except RecursionError:
         return ()
 
@@ -100,10 +119,12 @@ def plain(statements: Sequence[Statement]) -> bool:
 
 
 class _Analysis:
-    def __init__(self, cell: Cell, known_fitting: frozenset[str]) -> None:
+    def __init__(self, cell: Cell, known_fitting: frozenset[str], objects: frozenset[str]) -> None:
         self.cell = cell
-        self.known = (known_fitting - _redefined(cell.tree.body)) | fitting_definitions(cell.tree.body, known_fitting)
-
+        self.objects = set(objects)
+        self.known = known_fitting - _redefined(cell.tree.body)
+        if any(word in line for line in cell.lines for word in _DEFINING):
+            self.known |= fitting_definitions(cell.tree.body, known_fitting)
         last = cell.tree.body[-1] if cell.tree.body else None
         self.shown = last if not cell.lines[-1].rstrip().endswith(";") else None
 
@@ -116,7 +137,7 @@ class _Analysis:
         return (self._whole(body, whole),)
 
     def _whole(self, body: Sequence[ast.stmt], magics: tuple[Magic, ...]) -> Statement:
-        names = Names(self.known, self.shown)
+        names = Names(self.known, self.shown, self.objects)
         local = next((magic for magic in magics if magic.local), None)
         for magic in magics:
             names.visit_magic(magic if magic is local or not body else replace(magic, body=""))
@@ -129,7 +150,7 @@ class _Analysis:
         return self._record(body, names, span, magics, inner)
 
     def _statement(self, nodes: Sequence[ast.stmt], span: tuple[int, int, int, int | None]) -> Statement:
-        names = Names(self.known, self.shown)
+        names = Names(self.known, self.shown, self.objects)
         names.visit_all(nodes)
         inner = tuple(self._statement([item], _span(item)) for node in nodes for item in _inner(node))
         return self._record(nodes, names, span, (), inner)
@@ -145,8 +166,11 @@ class _Analysis:
         run = list(executed(nodes))
         calls = [node for node in run if isinstance(node, ast.Call)]
         marks = [magic for call in calls if (magic := magic_of(call))]
+        # Nearly always nothing stands apart, and one walk through the statement does for all.
+        top = list(executed(nodes, apart=SCOPES)) if any(isinstance(node, ast.ClassDef) for node in run) else run
+        lasting = list(executed(nodes, apart=SCOPES, code=lasting_code_of)) if marks else top
         # Code that runs apart binds nothing.
-        bound = [] if any(magic.local for magic in magics) else list(bindings(nodes))
+        bound = [] if any(magic.local for magic in magics) else list(bindings(lasting))
         return Statement(
             source=self._text(span),
             line=span[0],
@@ -165,7 +189,7 @@ class _Analysis:
             - {""},
             computed=MappingProxyType(computed_names(bound, self._expression if not marks else ast.unparse)),
             defines=frozenset(names.defines),
-            fits=bool(calls) and bool(calls_that_fit(nodes, self.known)),
+            fits=bool(calls) and bool(calls_that_fit(top, self.known)),
             fitting_defs=fitting_definitions(nodes, self.known) if names.defines or names.captures else frozenset(),
             star_imports=tuple(_star_imports(run)),
             imports=frozenset(_imports(run)),
@@ -178,6 +202,8 @@ class _Analysis:
             aliases=MappingProxyType(names.aliases),
             ambient=names.ambient,
             opaque=names.opaque,
+            modules=frozenset(names.modules),
+            patches=frozenset(names.patches),
         )
 
     def _expression(self, node: ast.expr) -> str:

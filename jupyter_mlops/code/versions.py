@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .statements import Statement, analyse
+from .statements import Statement, analyse, objects_after
 
 FILE = "file "
 """What stands before a path among the names; no Python name looks like it."""
@@ -244,10 +244,12 @@ class History:
         self.space = Namespace(self.ids)
         self.traces: dict[str, Trace] = {}
         self.bound: set[str] = set()
+        self.objects: frozenset[str] = frozenset()
 
     def add(self, execution: Execution, statements: tuple[Statement, ...] | None = None) -> None:
         """The next execution; `statements` are those of its source where they are known already."""
-        known = analyse(execution.source) if statements is None else statements
+        known = analyse(execution.source, objects=self.objects) if statements is None else statements
+        self.objects = objects_after(known, self.objects)
         told = frozenset[str]().union(*(statement.writes | statement.mutates for statement in known))
         done = tuple(completed(execution, known))
         cell = key_of(execution)

@@ -9,11 +9,12 @@ from typing import Any
 
 from ..records import Parameter
 from ..replay.materials import SECRETS_CODE, needs_secrets
+from ..store import notebook_json
+from ..store.notebook_json import code_cell, text_cell
 from . import parameters as lifting
+from .notebooks import OUTPUTS, PARAMETERS
 from .parts import Part, hoisted_imports
 
-PARAMETERS, OUTPUTS = "parameters", "outputs"
-"""Tags of the cells that declare what can be set, and what comes out."""
 _FIRST = "from __future__"
 _HEADING = re.compile(r"^(#{1,6})\s", re.MULTILINE)
 
@@ -63,24 +64,22 @@ def notebook(layout: Layout, about: str, markdown: Mapping[int, Sequence[str]], 
 
     The same step is the same file, byte for byte.
     """
-    cells = [_text("about", about)]
+    cells = [text_cell("about", about)]
     if layout.parameters:
-        cells.append(_code(PARAMETERS, lifting.cell(layout.parameters), PARAMETERS))
+        cells.append(code_cell(PARAMETERS, lifting.cell(layout.parameters), metadata={"tags": [PARAMETERS]}))
     if layout.secret:
-        cells.append(_code("secrets", SECRETS_CODE))
+        cells.append(code_cell("secrets", SECRETS_CODE))
     if layout.imports:
-        cells.append(_code("imports", "\n".join(layout.imports)))
+        cells.append(code_cell("imports", "\n".join(layout.imports)))
     told: set[str] = set()
     for number, (seq, code) in enumerate(layout.cells):
         for text in markdown.get(seq, ()):
             if text not in told:
                 told.add(text)
-                cells.append(_text(f"text-{len(told)}", text))
-        cells.append(_code(f"code-{number + 1}", code))
-    cells.append(_code(OUTPUTS, _outputs(layout.outputs), OUTPUTS))
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    head = {"kernelspec": kernel, "language_info": {"name": "python"}, **metadata}
-    return {"nbformat": 4, "nbformat_minor": 5, "metadata": head, "cells": cells}
+                cells.append(text_cell(f"text-{len(told)}", text))
+        cells.append(code_cell(f"code-{number + 1}", code))
+    cells.append(code_cell(OUTPUTS, _outputs(layout.outputs), metadata={"tags": [OUTPUTS]}))
+    return notebook_json.notebook(cells, **metadata)
 
 
 def belonging(cells: Sequence[Mapping[str, Any]], index: int) -> list[str]:
@@ -113,12 +112,3 @@ def source_of(cell: Mapping[str, Any]) -> str:
 def _outputs(outputs: Mapping[str, str]) -> str:
     lines = "".join(f"    {name!r}: {expression},\n" for name, expression in outputs.items())
     return f"{{\n{lines}}}" if len(outputs) > 1 else f"{{{lines.strip().rstrip(',')}}}"
-
-
-def _text(identifier: str, source: str) -> dict[str, Any]:
-    return {"cell_type": "markdown", "id": identifier, "metadata": {}, "source": source}
-
-
-def _code(identifier: str, source: str, tag: str = "") -> dict[str, Any]:
-    metadata = {"tags": [tag]} if tag else {}
-    return {"cell_type": "code", "id": identifier, "metadata": metadata, "source": source, "execution_count": None, "outputs": []}

@@ -8,12 +8,13 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from ..code.fits import executed
 from ..code.literals import dotted, feeds, function_name, is_literal, literal
 from ..records import Parameter
+from .annotations import type_of
+from .files import lifted_files
 from .parts import Part, edited, free_name, names_in
 
 LONGEST = 500
@@ -43,20 +44,12 @@ def lifted(
     taken |= names_in(parts)
     named, rest = _named(parts, is_file)
     by_keyword, rest = _keywords(rest, chosen, taken)
-    files, rest = _files(rest, is_file, taken)
-    return [*named, *by_keyword, *files], rest
+    return lifted_files(rest, [*named, *by_keyword], is_file, taken)
 
 
 def cell(parameters: Sequence[Parameter]) -> str:
     """The source of the cell tagged `parameters`, which papermill reads line by line: no line has a second `=`."""
     return "\n".join(_line(item) for item in parameters)
-
-
-def type_of(value: Any) -> str:
-    """The annotation of a value; "" where it says nothing (None)."""
-    if isinstance(value, list) and value and len({type(item) for item in value}) == 1 and isinstance(value[0], _SCALARS):
-        return f"list[{type(value[0]).__name__}]"
-    return "" if value is None else type(value).__name__
 
 
 def _line(item: Parameter) -> str:
@@ -87,7 +80,7 @@ def _named(parts: Sequence[Part], is_file: Callable[[int, str], bool]) -> tuple[
             for name, value in values.items():
                 is_input = isinstance(value, str) and any(is_file(other.seq, value) for other in (part, *others))
                 comment = part.comment if len(values) == 1 else ""
-                found.append(_parameter(name, value, comment, "file" if is_input else ""))
+                found.append(_parameter(name, value, comment, "file" if is_input else "", _annotation(part)))
         else:
             rest.append(part)
     return found, rest
@@ -173,33 +166,15 @@ def _is_chosen(found: _Found, chosen: Mapping[str, Any]) -> bool:
     return any(name in chosen and chosen[name] == value for name in names)
 
 
-def _files(parts: Sequence[Part], is_file: Callable[[int, str], bool], taken: set[str]) -> tuple[list[Parameter], list[Part]]:
-    names: dict[str, str] = {}
-    changed: list[Part] = []
-    for part in parts:
-        edits = []
-        for node in _texts(part):
-            text = str(node.value)
-            if is_file(part.seq, text) and (name := names.get(text) or _name_of_file(text, taken)):
-                names[text] = name
-                edits.append((node, name))
-        changed.append(edited(part, edits) if edits else part)
-    return [_parameter(name, text, "", "file") for text, name in names.items()], changed
+def _parameter(name: str, value: Any, comment: str, source: str = "", annotation: str = "") -> Parameter:
+    help = comment or ("input file" if source else "")
+    return Parameter(name=name, type=annotation or type_of(value), default=value, help=help, source=source)
 
 
-def _texts(part: Part) -> Iterator[ast.Constant]:
-    tree = part.tree
-    inside = {id(piece) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for piece in ast.walk(node)} if tree else set()
-    for node in executed(tree.body) if tree is not None else ():
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
-            yield node
-
-
-def _name_of_file(text: str, taken: set[str]) -> str | None:
-    stem = re.sub(r"\W+", "_", PurePosixPath(text.replace("\\", "/")).name.partition(".")[0]).strip("_").lower() or "data"
-    stem = f"data_{stem}" if stem[0].isdigit() else stem
-    return free_name([stem, f"{stem}_file", *(f"{stem}_file_{number}" for number in range(2, 20))], taken)
-
-
-def _parameter(name: str, value: Any, comment: str, source: str = "") -> Parameter:
-    return Parameter(name=name, type=type_of(value), default=value, help=comment or ("input file" if source else ""), source=source)
+def _annotation(part: Part) -> str:
+    """The type that the code gives a name, where it means the same on top of a notebook as behind the imports."""
+    match part.tree.body if part.tree is not None else []:
+        case [ast.AnnAssign(annotation=written)]:
+            names = [item.id for item in ast.walk(written) if isinstance(item, ast.Name)]
+            return ast.unparse(written) if names and all(hasattr(builtins, name) for name in names) else ""
+    return ""

@@ -22,9 +22,9 @@ def verdicts(
     """The verdict of each result of a step that is run with the recorded parameters, in a fresh kernel and a folder of its own.
 
     Nothing is put into the random generators, and nothing in place of what a network gives: a step must do without. `files` are those
-    that go with the step, by the path that its code gives them.
+    that go with the step, by the path that its code gives them. A number is compared with what its output is at the end, too.
     """
-    return compared(results, recording, _as_recording(recording, layout, files, objects), objects)
+    return compared(results, recording, _as_recording(recording, layout, files, objects), objects, held_by=layout.outputs)
 
 
 def difference(found: Sequence[Verdict]) -> str:

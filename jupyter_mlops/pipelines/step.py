@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from ..errors import DataError, NotFound, StepRefused, UsageError
 from ..records import Input, Parameter, Piece, Slice, Step, to_json
 from ..replay import materials
 from ..replay.recording import Recording
-from ..replay.slicing import proved_together, sliced
+from ..replay.script import made_unseeded
+from ..replay.slicing import DEFAULT, Slicing, proved_together, sliced
 from ..store.notebook_json import as_json
 from ..store.objects import ObjectStore
 from . import layout as laying
@@ -44,7 +45,7 @@ def write(recording: Recording, results: Sequence[str], out: Path, objects: Obje
         draft = drafted(recording, found, results, Path(folder), out, objects)
         tell("Running the step with the recorded parameters")
         if why := difference(verdicts(recording, draft.layout, wanted, draft.read_from, objects)):
-            raise StepRefused(str(out), why)
+            raise StepRefused(str(out), f"{why}{_advice(found, recording)}")
         made = _record(recording, draft, results, out, found)
         content = laying.notebook(draft.layout, _about(made, recording), _markdown(recording), {"mlops": {"step": _declaration(made)}})
         _write(out, as_json(content), draft.files)
@@ -82,6 +83,9 @@ def _sought(name: str, recording: Recording) -> str:
     return MODEL if any(model.get("name") == name for model in own) and name not in recording.run.metrics else name
 
 
+_SEEDS = {"random": "random.seed(0)", "numpy": "np.random.seed(0)", "torch": "torch.manual_seed(0)"}
+
+
 @dataclass(slots=True)
 class Draft:
     """A step in the making: `files` go beside it, by the name of what is in them; `read_from` has them by the path that the code gives."""
@@ -98,15 +102,16 @@ def drafted(recording: Recording, found: Slice, results: Sequence[str], folder: 
     sources = {event.seq: event.source for event in recording.events}
     parts = [replace(part, text=materials.plain(part.text)) for part in parts_of(united(found, recording), sources)]
     parts = [part for part in parts if part.statements]
-    outputs = declared(parts, results, recording)
     taken = names_in(parts)
+    stood = {name: slicing.sought[-1].seq for name in results for slicing in [Slicing(recording, _sought(name, recording))]}
+    outputs, parts = declared(parts, stood, recording, taken)
     draft = Draft(laying.laid_out((), (), {}))
     if any("jupyter_mlops" in part.text for part in parts):
         draft.notes.append("Its code uses jupyter_mlops itself, which must be installed where the step runs.")
     for path in _modules(recording, parts):
         draft.notes.append(f"It imports {path}, which must be on Python's path where the step runs.")
     parts, fetched = _from_files(recording, parts, folder, out, taken, draft, objects)
-    parameters, parts = lifted(parts, _params(recording), _files_of(recording), taken)
+    parameters, parts = lifted(parts, _params(recording), _files_of(recording, {part.seq for part in parts}), taken)
     draft.layout = laying.laid_out(parts, [*parameters, *fetched], outputs)
     return draft
 
@@ -143,22 +148,22 @@ def _params(recording: Recording) -> dict[str, Any]:
     return found
 
 
-def _files_of(recording: Recording) -> Callable[[int, str], bool]:
-    """Whether a text in the code of an execution is the path of a file that any execution read."""
-    read = {
-        os.path.normpath(recording.project / (item.source or item.name))
-        for event in recording.events
-        for item in map(_input, event.files_read)
-    }
+def _files_of(recording: Recording, kept: Container[int]) -> Callable[[int, str], bool]:
+    """Whether a text in the code of an execution is the path of a file that an execution read and that no kept one had made."""
+    read: set[str] = set()
+    made: set[str] = set()
+    for event in recording.events:
+        written, opened = (
+            {os.path.normpath(recording.project / (item.source or item.name)) for item in map(Input.of, files)}
+            for files in (event.files_written, event.files_read)
+        )
+        made |= written - read if event.seq in kept else set()
+        read |= opened - made
 
     def is_file(seq: int, text: str) -> bool:
         return bool(text.strip()) and len(text) < 1000 and os.path.normpath(recording.cwd / os.path.expanduser(text)) in read
 
     return is_file
-
-
-def _input(item: Any) -> Input:
-    return item if isinstance(item, Input) else Input.from_json(item)
 
 
 def _from_files(
@@ -210,6 +215,18 @@ def _alias(module: str, parts: Sequence[Part]) -> str:
 def _beside(out: Path) -> Path:
     """The folder for the snapshots that a step reads."""
     return out.with_name(f"{out.stem}_inputs")
+
+
+def _advice(found: Slice, recording: Recording) -> str:
+    """How to go on where the code draws numbers from generators that nothing seeded."""
+    slicing = Slicing(recording, *([] if found.name == DEFAULT else found.name.split(", ")))
+    kept = {(piece.seq, line) for piece in found.pieces for line in range(piece.line, piece.end_line + 1)}
+    steps = [step for step in slicing.history.steps if (step.place.seq, step.statement.line) in kept]
+    calls = [_SEEDS[kind] for kind in _SEEDS if any(kind in step.unseeded for step in steps)]
+    calls += [f"a seed for {name}" for step in steps for name in sorted(made_unseeded(step.statement))]
+    if not calls:
+        return ""
+    return f" It draws random numbers that nothing seeds: put {' and '.join(calls)} on top of the notebook, run it again, and cut the step."
 
 
 def _record(recording: Recording, draft: Draft, results: Sequence[str], out: Path, found: Slice) -> Step:

@@ -34,6 +34,12 @@ class Cause:
     code: re.Pattern[str] | None = None
 
 
+UNSEEDED = re.compile(
+    r"\b(?:default_rng|RandomState|Random|SeedSequence|PCG64|PCG64DXSM|MT19937|Philox|SFC64)\(\s*(?:None|seed\s*=\s*None)?\s*\)"
+)
+"""The making of a random generator of its own without a seed."""
+
+
 def _words(*parts: str) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{part})" for part in parts), re.MULTILINE)
 
@@ -174,8 +180,8 @@ CAUSES: tuple[Cause, ...] = (
         None,
         None,
         _words(
-            r"\b(?:default_rng|RandomState|SeedSequence|PCG64|MT19937|Philox|SFC64)\(\s*(?:None|seed\s*=\s*None)?\s*\)",
-            r"\brandom\.Random\(\s*\)|(?<![\w.])Random\(\s*\)|\bSystemRandom\b",
+            UNSEEDED.pattern,
+            r"\bSystemRandom\b",
             r"\burandom\(|\bgetrandom\(|\bsecrets\.\w+|\b(?:token_hex|token_bytes|token_urlsafe|randbits)\(",
             r"\btorch\.(?:seed|initial_seed)\(\s*\)",
             r"\brandom\.seed\(\s*(?:None)?\s*\)",

@@ -13,6 +13,7 @@ from ..store.objects import ObjectStore
 from .causes import Dependence, dependence
 from .contents import compare_digests
 from .outputs import compare_outputs
+from .stage import UNREAD
 from .texts import DIFFERENT, SAME, TOLERANCE, UNCOMPARED, Compared, Context, close, compare_texts, explained, short
 from .written import compare_written
 
@@ -115,7 +116,7 @@ class _Comparison:
         for name in dict.fromkeys([*event.values, *again.values]):
             causes = self._depends.of(event.seq, name)
             if name not in event.values:
-                if name in event.writes or name in event.mutates:
+                if again.values[name] == UNREAD and (name in event.writes or name in event.mutates):
                     why = "its content was not recorded: it was too large to be read in a small part of its cell's own time"
                     yield self._finding("frame", name, event.seq, Compared(UNCOMPARED, why))
                 continue
@@ -367,7 +368,7 @@ def _inputs_of(run: Run) -> dict[tuple[str, int], Input]:
     """The inputs of a run by name; the same name with other content is counted on."""
     found: dict[tuple[str, int], Input] = {}
     for item in run.inputs:
-        given = item if isinstance(item, Input) else Input.from_json(item)
+        given = Input.of(item)
         place = 0
         while (given.name, place) in found:
             place += 1
@@ -379,7 +380,7 @@ def _by_place(files: Iterable[Any], folders: Sequence[str]) -> dict[str, Input]:
     """Files by their path within the project, wherever that is."""
     found = {}
     for file in files:
-        item = file if isinstance(file, Input) else Input.from_json(file)
+        item = Input.of(file)
         place = item.source or item.name
         for folder in folders:
             place = place.removeprefix(folder + "/")

@@ -35,14 +35,14 @@ def refuse_altered(recording: Recording, settings: Settings, objects: ObjectStor
 def _snapshots(recording: Recording) -> Iterator[tuple[str, str]]:
     for event in recording.events:
         for file in (*event.files_read, *event.files_written):
-            item = file if isinstance(file, Input) else Input.from_json(file)
+            item = Input.of(file)
             if item.digest:
                 yield f"The file {item.name!r}", item.digest
         for name, digests in event.fetched.items():
             yield from ((f"The snapshot of {name!r}", given[0]) for given in digests)
     for run in recording.runs:
         for given in run.inputs:
-            item = given if isinstance(given, Input) else Input.from_json(given)
+            item = Input.of(given)
             if item.digest:
                 yield f"The snapshot of {item.name!r}", item.digest
     for tables in recording.tables.values():
@@ -55,7 +55,7 @@ def _objects(recording: Recording) -> Iterator[tuple[str, str]]:
             yield from ((f"The model {model['name']!r}", model[part]) for part in ("transport", "example") if model.get(part))
     for event in recording.events:
         for output in event.outputs:
-            data: Mapping[str, Any] = (output if isinstance(output, Output) else Output.from_json(output)).data
+            data: Mapping[str, Any] = (Output.of(output)).data
             for value in data.values():
                 if isinstance(value, Mapping) and set(value) == {"object", "size"}:
                     yield f"An output of cell [{event.seq}]", value["object"]

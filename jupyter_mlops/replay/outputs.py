@@ -63,7 +63,7 @@ def _arranged(outputs: Sequence[Any]) -> dict[str, dict[str, Any]]:
     streams: dict[str, list[Any]] = {}
     count = results = 0
     for item in outputs:
-        output = item if isinstance(item, Output) else Output.from_json(item)
+        output = Output.of(item)
         data = {mime: value for mime, value in output.data.items() if mime not in _WIDGETS}
         if output.kind == "stream":
             streams.setdefault(output.name or "stdout", []).append(data.get("text/plain", ""))

@@ -46,7 +46,7 @@ class Options:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
     """What came of playing. The events of `recording` have the seqs of those that they replay, and paths as they were; `objects` holds
-    their bytes until the player closes, and in texts that are kept there paths begin with `tree`.
+    their bytes until the player closes.
 
     `uncompared` says, by seq, why a cell could not be run as recorded, and `excused` are those whose reason is a listed one. `served` says
     what a cell did without that changes its results in nothing but what it prints: an installation, or the network whose recorded data it
@@ -55,7 +55,6 @@ class Played:
 
     recording: Recording
     objects: ObjectStore
-    tree: str = ""
     notes: tuple[str, ...] = ()
     uncompared: Mapping[int, str] = field(default_factory=dict)
     excused: frozenset[int] = frozenset()
@@ -71,10 +70,14 @@ class Player:
         self._recording = recording
         self._objects = objects
         self._options = options or Options()
+        self._script = Script(recording)
         self._sandbox = Sandbox(recording.project, recording.cwd)
         self._kernel = Kernel(self._sandbox, self._options.python)
-        self._inputs = Inputs(recording, self._sandbox, objects)
-        self._script = Script(recording)
+        try:
+            self._inputs = Inputs(recording, self._sandbox, objects)
+        except BaseException:
+            self._sandbox.close()
+            raise
         self._notes: list[str] = []
         self._uncompared: dict[int, str] = {}
         self._excused: set[int] = set()
@@ -113,7 +116,6 @@ class Player:
         return Played(
             recording=self._heard(),
             objects=ObjectStore(sandbox.project / ".mlops" / "objects"),
-            tree=str(sandbox.tree),
             notes=tuple(dict.fromkeys(self._notes)),
             uncompared=self._uncompared,
             excused=frozenset(self._excused),

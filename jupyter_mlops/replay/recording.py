@@ -23,7 +23,7 @@ class Recording:
     (seq of the execution after which it was described, environment), `modules` (seq of the execution that met this version first,
     {"module", "path", "digest"}), and `fetched` the snapshots of the frames that network and database statements bound, by seq and name:
     the last one of each name (`CellEvent.fetched` has them all). Where `events` are only some of the executions, as of a slice, `history`
-    has them all as they were.
+    has them all as they were. One that is `restarted` draws from the generator states that its own `events` hold, whatever came before.
     """
 
     run: Run
@@ -40,6 +40,7 @@ class Recording:
     fetched: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     history: tuple[CellEvent, ...] = ()
     partial: bool = False
+    restarted: bool = False
 
     def event(self, seq: int) -> CellEvent:
         """The execution `seq`. Raises NotFound."""

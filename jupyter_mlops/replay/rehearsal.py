@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..config import Settings
-from ..errors import DataError
+from ..errors import DataError, MlopsError
 from ..records import Input
 from ..store import snapshots
 from ..store.objects import ObjectStore
 from ..tracking.freezing import Freezer, Ready
 from ..tracking.session import Session
-from .stage import Cue, Scene
+from .stage import UNREAD, Cue, Scene
+
+_KEPT = 1_000_000_000
+_ENOUGH = 1_000
 
 
 class ReplaySession(Session):
@@ -45,6 +49,16 @@ class ReplaySession(Session):
     def _note_earlier(self, shell: Any) -> None:
         """There are no cells before the first one."""
 
+    def file_content(self, path: Path, item: Input) -> Input:
+        """Nobody reads large files later: they are read now, and kept here up to a size that a temporary folder can hold."""
+        if item.size <= _KEPT:
+            return self.file_frozen(path, item)
+        try:
+            return replace(item, digest=snapshots.digest_file(path))
+        except (OSError, MlopsError) as error:
+            self.trouble(error)
+            return item
+
     @cached_property
     def objects(self) -> ObjectStore:
         return Layered(self.settings.home / "objects", ObjectStore(self._recorded))
@@ -55,7 +69,7 @@ class ReplaySession(Session):
 
 
 class ThoroughFreezer(Freezer):
-    """Digests what it is asked for, whatever that costs, and only that."""
+    """Digests what it is asked for, whatever that costs; of other data it only tells that it is data."""
 
     def __init__(
         self, objects: Callable[[], ObjectStore], on_trouble: Callable[[BaseException], None], wanted: Callable[[], tuple[str, ...]]
@@ -65,9 +79,20 @@ class ThoroughFreezer(Freezer):
 
     def digest_if_cheap(self, name: str, value: Any, seconds: float, ready: Ready) -> None:
         kind = snapshots.freezable(value)
-        if kind is not None and name in self._wanted():
-            with suppress(DataError):  # it was data in the recording: that it has no digest now tells enough
-                ready(Input(name=name, kind=kind, digest=snapshots.digest(value)))
+        if kind is None:
+            return
+        wanted = name in self._wanted()
+        with suppress(DataError):  # where it was data in the recording, that it has no digest now tells enough
+            digest = snapshots.digest(value if wanted else _beginning(value))
+            ready(Input(name=name, kind=kind, digest=digest if wanted else UNREAD))
+
+
+def _beginning(value: Any) -> Any:
+    """As much of a value as tells whether it is data."""
+    try:
+        return value[:_ENOUGH] if len(value) > _ENOUGH else value
+    except (TypeError, IndexError, KeyError, ValueError):
+        return value
 
 
 class Layered(ObjectStore):

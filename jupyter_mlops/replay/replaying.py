@@ -14,10 +14,11 @@ from ..config import Settings
 from ..records import Replay, to_json
 from ..store import client
 from ..store.objects import ObjectStore, open_objects
+from .findings import Ask, Finding, findings
 from .genuine import refuse_altered
 from .player import Options, Played, Player
 from .recording import Recording, recorded
-from .verdicts import Ask, Finding, confirmed, findings, summary
+from .verdicts import confirmed, summary
 
 TAG = "mlops.replay"
 ARTIFACT = "mlops/replay.json"

@@ -15,13 +15,14 @@ from ..config import Settings
 from ..errors import Corrupt, NotFound, NotKept, UsageError
 from ..records import CellEvent, Input, Restored, Run, Slice
 from ..store import snapshots
-from ..store.notebook_json import as_json, notebook_output
+from ..store.notebook_json import as_json, code_cell, notebook, notebook_output, text_cell
 from ..store.objects import ObjectStore, open_objects
 from . import environment, materials
 from .genuine import refuse_altered
 from .recording import Recording, recorded
 from .slicing import proved, sliced
 
+_QUOTED = re.compile(r"([\"'])([^\"'\\\n]+)\1")
 ELSEWHERE = "elsewhere"
 """The folder for data that lay outside the project."""
 
@@ -104,15 +105,15 @@ class _Restoring:
         written: set[str] = set()
         done: set[str] = set()
         for event in self.recording.events:
-            for item in _inputs(event.files_read):
+            for item in map(Input.of, event.files_read):
                 place = item.source or item.name
                 if place not in written | done:
                     done.add(place)
                     self._input(item)
-            written |= {item.source or item.name for item in _inputs(event.files_written)}
+            written |= {item.source or item.name for item in map(Input.of, event.files_written)}
 
     def _input(self, item: Input) -> None:
-        source = self.recording.project / (item.source or item.name)
+        source = Path(os.path.normpath(self.recording.project / (item.source or item.name)))
         if source.is_relative_to(self.recording.project):
             target = self.folder / source.relative_to(self.recording.project)
         else:
@@ -175,7 +176,7 @@ class _Restoring:
         run = self.recording.run
         cells = [self._executed(event) for event in self.recording.events]
         top = self._top([cell["source"] for cell in cells], _heading(run, len(cells)))
-        self._write(self.here / f"{self.stem}-as-executed.ipynb", as_json(_notebook([*top, *cells])))
+        self._write(self.here / f"{self.stem}-as-executed.ipynb", as_json(notebook([*top, *cells])))
 
     def slice(self, piece: Slice) -> None:
         """The least code that recreates the result, one cell for what each execution contributes."""
@@ -184,9 +185,9 @@ class _Restoring:
             sources.setdefault(part["seq"], []).append(part["source"])
         cells = []
         for seq, texts in sources.items():
-            cells.append(_code(f"execution-{seq}", self._portable(seq, "\n".join(texts))))
+            cells.append(code_cell(f"execution-{seq}", self._portable(seq, "\n".join(texts))))
         text = f"# {piece.name}\n\nThe {piece.kept} of {piece.executed} executed statements that give `{piece.name}` ({_proof(piece)})."
-        content = _notebook([*self._top([cell["source"] for cell in cells], text), *cells])
+        content = notebook([*self._top([cell["source"] for cell in cells], text), *cells])
         self._write(self.here / f"{self.stem}-slice.ipynb", as_json(content))
 
     @property
@@ -196,21 +197,26 @@ class _Restoring:
         return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
 
     def _executed(self, event: CellEvent) -> dict[str, Any]:
-        cell = _code(f"execution-{event.seq}", self._portable(event.seq, event.source))
         shown = [_json(output) for output in event.outputs]
         if event.error and not any(output["kind"] == "error" for output in shown):
             shown.append({"kind": "error", "data": {"text/plain": event.error}})
         outputs = [notebook_output(output, event.seq, self.objects) for output in shown]
         # The run goes on after a cell that failed, as the user did.
         tags = {"tags": ["raises-exception"]} if event.status in ("error", "interrupted") else {}
-        return cell | {"metadata": tags, "execution_count": event.seq, "outputs": outputs}
+        source = self._portable(event.seq, event.source)
+        return code_cell(f"execution-{event.seq}", source, metadata=tags, count=event.seq, outputs=outputs)
 
     def _portable(self, seq: int, source: str) -> str:
         """Code that runs here: without this package, with data in its new places."""
         source = self._loaded(seq, materials.plain(source))
-        for path, where in self.moved.items():
-            source = re.sub(rf"(?<=[\"']){re.escape(path)}(?=[\"'])", where.replace("\\", "/"), source)
-        return source
+        return _QUOTED.sub(lambda found: found[1] + self._moved(found[2]) + found[1], source)
+
+    def _moved(self, text: str) -> str:
+        """Where the file is here that this text in the code leads to: an absolute path, or one out of the project."""
+        if not text.startswith(("/", "~", "..")) and "/.." not in text:
+            return text
+        path = os.path.normpath(self.recording.cwd / os.path.expanduser(text))
+        return self.moved[path].replace("\\", "/") if path in self.moved else text
 
     def _loaded(self, seq: int, source: str) -> str:
         """The statements that asked a network or database stay as comments; what they gave is read from files."""
@@ -223,8 +229,7 @@ class _Restoring:
         return source
 
     def _top(self, sources: Sequence[str], text: str) -> list[dict[str, Any]]:
-        heading = {"cell_type": "markdown", "id": "about", "metadata": {}, "source": text}
-        return [heading, *([_code("secrets", materials.SECRETS_CODE)] if materials.needs_secrets(sources) else [])]
+        return [text_cell("about", text), *([code_cell("secrets", materials.SECRETS_CODE)] if materials.needs_secrets(sources) else [])]
 
     # -- what goes with them
 
@@ -279,18 +284,5 @@ def _pieces(piece: Slice) -> Iterator[Mapping[str, Any]]:
         yield part if isinstance(part, Mapping) else {"seq": part.seq, "source": part.source}
 
 
-def _inputs(items: Sequence[Any]) -> list[Input]:
-    return [item if isinstance(item, Input) else Input.from_json(item) for item in items]
-
-
 def _json(output: Any) -> Mapping[str, Any]:
     return output if isinstance(output, Mapping) else {"kind": output.kind, "data": output.data, "name": output.name}
-
-
-def _code(identifier: str, source: str) -> dict[str, Any]:
-    return {"cell_type": "code", "id": identifier, "metadata": {}, "source": source, "execution_count": None, "outputs": []}
-
-
-def _notebook(cells: list[dict[str, Any]]) -> dict[str, Any]:
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}}, "cells": cells}

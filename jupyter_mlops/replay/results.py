@@ -11,7 +11,7 @@ from typing import Any
 from ..code.expressions import metric_name
 from ..code.literals import PLOTTING, feeds
 from ..code.slices import Executed, History, Wanted
-from ..code.statements import Statement, analyse, plain
+from ..code.statements import Statement, analyse, objects_after, plain
 from ..errors import NotFound
 from ..records import CellEvent, Run
 from .recording import Recording
@@ -34,12 +34,8 @@ class Sought:
 
 def executions(recording: Recording) -> list[Executed]:
     """The executions of a recording, as slices read them."""
+    cells = _analysed(recording.events)
     found: list[Executed] = []
-    fitting: frozenset[str] = frozenset()
-    cells: list[tuple[CellEvent, tuple[Statement, ...]]] = []
-    for event in recording.events:
-        cells.append((event, statements := analyse(event.source, fitting)))
-        fitting |= frozenset[str]().union(*(statement.fitting_defs for statement in statements))
     for place, (event, statements) in enumerate(cells):
         # Before cells that cannot draw, the states of the generators are not looked at.
         after = next((later for later, code in cells[place + 1 :] if not plain(code)), None)
@@ -55,6 +51,26 @@ def executions(recording: Recording) -> list[Executed]:
                 values=event.values,
             )
         )
+    return found
+
+
+def _analysed(events: Sequence[CellEvent]) -> list[tuple[CellEvent, tuple[Statement, ...]]]:
+    """The executions with their statements, each read with what was known when it ran."""
+    fitting: frozenset[str] = frozenset()
+    objects: frozenset[str] = frozenset()
+    imported: frozenset[str] = frozenset()
+    cells = []
+    for event in events:
+        statements = analyse(event.source, fitting, objects)
+        cells.append((event, statements, fitting, objects))
+        fitting = fitting.union(*(statement.fitting_defs for statement in statements))
+        imported = imported.union(*(statement.modules for statement in statements))
+        objects = objects_after(statements, objects)
+    found = []
+    for event, statements, fitting, known in cells:
+        # Functions may name what is bound only later.
+        later = (objects - imported - known) & frozenset[str]().union(*(item.captures for item in statements))
+        found.append((event, analyse(event.source, fitting, known | later) if later else statements))
     return found
 
 

@@ -15,15 +15,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ..store import locks
+
+_PREFIX, _LOCK = "mlops-replay-", "lock"
 _OURS = ("MLOPS_", "MLFLOW_", "_MLFLOW_", "JPY_", "JUPYTER_")
 """Variables of ours, of MLflow's and of the front end's: with them, a replay would write into the user's own store."""
 
 
 class Sandbox:
-    """A folder for one replay; a context manager that removes it at the end."""
+    """A folder for one replay; a context manager that removes it at the end.
+
+    It is locked while this process lives: what a replay left that was killed goes when the next one begins.
+    """
 
     def __init__(self, project: Path, cwd: Path) -> None:
-        self.root = Path(os.path.realpath(tempfile.mkdtemp(prefix="mlops-replay-")))
+        sweep(Path(tempfile.gettempdir()))
+        self.root = Path(os.path.realpath(tempfile.mkdtemp(prefix=_PREFIX)))
+        self._lock = locks.hold(self.root / _LOCK)
         self.tree, self.temporary, self.home = self.root / "tree", self.root / "tmp", self.root / "home"
         self.project, self.cwd = self.place(project), self.place(cwd)
         for folder in (self.project, self.cwd, self.temporary, self.home):
@@ -37,12 +45,10 @@ class Sandbox:
 
     def close(self) -> None:
         """Remove the folder with everything in it, also what the code made read-only."""
-        shutil.rmtree(self.root, ignore_errors=True)
-        if self.root.exists():
-            for folder, _, _ in os.walk(self.root):
-                with contextlib.suppress(OSError):
-                    os.chmod(folder, 0o700)
-            shutil.rmtree(self.root, ignore_errors=True)
+        if self._lock is not None:
+            locks.release(self.root / _LOCK, self._lock)
+            self._lock = None
+        _remove(self.root)
 
     def place(self, path: Path | str) -> Path:
         """Where a recorded path is here."""
@@ -82,6 +88,23 @@ class Sandbox:
         _copy(theirs, ours, *(f"profile_default/{pattern}" for pattern in ("*.py", "*.json", "startup/*.py", "startup/*.ipy")))
         (ours / "profile_default").mkdir(parents=True, exist_ok=True)
         return ours
+
+
+def sweep(temporary: Path) -> None:
+    """Remove the folders of replays whose processes are dead."""
+    for lock in temporary.glob(f"{_PREFIX}*/{_LOCK}"):
+        with contextlib.suppress(OSError):  # another user's
+            if not locks.is_held(lock):
+                _remove(lock.parent)
+
+
+def _remove(root: Path) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    if root.exists():
+        for folder, _, _ in os.walk(root):
+            with contextlib.suppress(OSError):
+                os.chmod(folder, 0o700)
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def _copy(source: Path, target: Path, *patterns: str) -> None:

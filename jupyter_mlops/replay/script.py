@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ..code.statements import Statement, analyse
 from ..records import CellEvent
 from ..tracking.random_state import ARRIVED
+from .causes import UNSEEDED
 from .recording import UNTRACKED, Recording
 from .stage import Cue
 
@@ -15,7 +16,6 @@ INTERRUPTED = "interrupted"
 UNENDED = ("running", "killed")
 GLOBAL = ("random", "numpy", "torch", "torch.cuda")
 _SEEDS = re.compile(r"\bseed\w*\s*\(|manual_seed|set_state|setstate|set_rng_state")
-_UNSEEDED = re.compile(r"\b(default_rng|RandomState|Random|SFC64|PCG64|PCG64DXSM|MT19937|Philox)\(\s*(None)?\s*\)")
 _PACKAGE = "jupyter_mlops"
 _IMPORTS = re.compile(rf"\bimport {_PACKAGE}(?: as (\w+))?")
 _TRACKS = re.compile(r"\s*%%mlops track\b")
@@ -27,7 +27,7 @@ class Script:
     one that is watched then gets the states that it had."""
 
     def __init__(self, recording: Recording) -> None:
-        history = recording.history or recording.events
+        history = recording.events if recording.restarted else recording.history or recording.events
         self._first = dict(first_states(history))
         self._named = named_states(history)
         self._latest = latest_states(history)
@@ -142,4 +142,4 @@ def own_cells(events: Sequence[CellEvent]) -> frozenset[int]:
 
 def made_unseeded(statement: Statement) -> frozenset[str]:
     """The names that a statement binds to generators without a seed."""
-    return frozenset(name for name, expression in statement.computed.items() if _UNSEEDED.search(expression))
+    return frozenset(name for name, expression in statement.computed.items() if UNSEEDED.search(expression))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from ..code.ambience import GENERATORS
@@ -15,6 +16,7 @@ from ..records import CellEvent, Piece, Replay, Run, Slice, Verdict
 from ..store.objects import ObjectStore
 from .findings import Finding, findings
 from .player import Options, Played, Player
+from .process import ReplayFailed
 from .recording import Recording, with_sources
 from .results import Sought, executions, run_of, sought
 from .texts import DIFFERENT, IDENTICAL, UNCOMPARED
@@ -58,26 +60,50 @@ def replayed_slice(recording: Recording, objects: ObjectStore, options: Options,
     slicing = Slicing(recording)
     proof = _Proof(slicing, recording, objects, options, tell)
     trial = proof.grown()
+    if trial.played is None:
+        raise ReplayFailed(trial.why)
     return summary(trial.recording, trial.found, trial.played)
 
 
 def compared(
-    names: Sequence[str], recording: Recording, changed: Recording, objects: ObjectStore, tell: Tell = lambda text: None
+    names: Sequence[str],
+    recording: Recording,
+    changed: Recording,
+    objects: ObjectStore,
+    tell: Tell = lambda text: None,
+    held_by: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Verdict]:
-    """The verdict on each of these results of a recording when `changed`, the same with other code, is played in its place."""
+    """The verdict on each of these results of a recording when `changed`, the same with other code, is played in its place.
+
+    `held_by` are the names that hold results at its end: a metric is compared with what its name holds, too.
+    """
     proofs = [_Proof(Slicing(recording, name), recording, objects, Options(), tell) for name in names]
     with Player(changed, objects) as player:
         played = player.play()
-        return [proof.verdict(changed, played, player) for proof in proofs]
+        found = [proof.verdict(changed, played, player) for proof in proofs]
+        for name, variable in held_by.items():
+            if name in recording.run.metrics:
+                number = player.ask(_HELD, {"name": variable, "store": played.objects.where})["number"]
+                found.append(_of_number(name, recording, number))
+    return found
+
+
+def _of_number(name: str, recording: Recording, number: Any) -> Verdict:
+    """The verdict on a metric whose name holds this number at the end."""
+    known = recording.run.metrics[name]
+    same = number == known or (number != number and known != known)
+    seq = max(recording.run.cells, default=0)
+    verdict, why = (IDENTICAL, "") if same else (DIFFERENT, f"what {name} is at the end of the code is not what was recorded")
+    return Verdict(kind="metric", name=name, seq=seq, verdict=verdict, why=why, recorded=repr(known), replayed=repr(number))
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One play of some steps: what was compared, and why that is no proof ("" when it is one)."""
+    """One play of some steps: what was compared, and why that is no proof ("" when it is one). `played` is None where it came to no end."""
 
     numbers: tuple[int, ...]
     recording: Recording
-    played: Played
+    played: Played | None
     found: Sequence[Finding]
     why: str
 
@@ -166,7 +192,7 @@ class Slicing:
             cells = {first: "", **cells}
             cells[first] = "\n".join(text for text in (code.heading, cells[first]) if text)
         played = with_sources(self.recording, cells)
-        return replace(played, events=tuple(self._begun(played.events, numbers)), history=())
+        return replace(played, events=tuple(self._begun(played.events, numbers)), restarted=True)
 
     def _begun(self, events: Sequence[CellEvent], numbers: Sequence[int]) -> Iterator[CellEvent]:
         """Generators that no kept statement seeds begin with the state that they had before the first kept draw."""
@@ -217,10 +243,10 @@ class _Proof:
     def _shrunk(self, trial: Trial) -> tuple[tuple[int, ...], bool]:
         """Fewer steps that still prove the result; whether each of the rest was shown to be needed, in the time there is."""
         started = time.monotonic()
-        numbers = trial.numbers
+        numbers, seconds = trial.numbers, trial.played.seconds if trial.played is not None else 0.0
         tried: set[int] = set()
         while waiting := [number for number in self._slicing.uncertain(numbers) if number not in tried]:
-            if time.monotonic() - started + trial.played.seconds > MINIMISING_SECONDS:
+            if time.monotonic() - started + seconds > MINIMISING_SECONDS:
                 return numbers, False
             number = waiting[-1]
             tried.add(number)
@@ -233,9 +259,13 @@ class _Proof:
     def _play(self, numbers: tuple[int, ...]) -> Trial:
         recording = self._slicing.playable(numbers)
         self._tell(f"Running {len(numbers)} of {len(self._slicing.history.steps)} statements")
-        with Player(recording, self._objects, self._options) as player:
-            played = player.play()
-            found = [finding for item in self._slicing.sought for finding in self._compared(item, recording, played, player)]
+        try:
+            with Player(recording, self._objects, self._options) as player:
+                played = player.play()
+                found = [finding for item in self._slicing.sought for finding in self._compared(item, recording, played, player)]
+        except ReplayFailed as error:
+            # Too few statements may leave a kernel that ends or hangs: with more of them it may do better.
+            return Trial(numbers, recording, None, (), str(error))
         wrong = next((item.verdict for item in found if item.verdict.verdict != IDENTICAL), None)
         why = "" if wrong is None else _told(wrong)
         return Trial(numbers, recording, played, found, why)

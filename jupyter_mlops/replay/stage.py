@@ -11,6 +11,9 @@ from typing import Any
 
 from ..records import to_json
 
+UNREAD = ""
+"""Stands in a replay for the digest of data that the record has no digest of either."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
@@ -38,7 +41,7 @@ class Scene:
 class Cue:
     """What belongs to one cell. `random` are states to put generators into before it, `generators` those of names, to be put in place
     once its own statement made them; `fetched` the snapshots of what the network gave, by name in order; `digested` the names whose
-    digests are compared; `written` the files that it wrote and that are kept, as {path: digest}; `whole` tells whether the recorded cell
+    contents are compared; `written` the files that it wrote and that are kept, as {path: digest}; `whole` tells whether the recorded cell
     ran to its end.
     """
 

@@ -1,7 +1,8 @@
 """The verdict on a replay: two recordings compared result by result.
 
 Identical means identical: metrics to the last bit, data by digest, pictures pixel by pixel. What may differ although nothing changed is
-left out only for a listed reason (`CAUSES`), and never called identical; what could not be compared without such a reason counts as a miss.
+left out only for a listed reason (`causes.CAUSES`), and never called identical; what could not be compared without such a reason counts
+as a miss.
 """
 
 from __future__ import annotations
@@ -10,38 +11,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import NotFound
 from ..records import Replay, Verdict
-from ..store.objects import ObjectStore
-from .causes import CAUSES
-from .findings import Ask, Finding, findings
+from .findings import Finding
 from .texts import DIFFERENT, IDENTICAL, TOLERANCE, UNCOMPARED, settled
 
 if TYPE_CHECKING:
     from .player import Played
     from .recording import Recording
 
-__all__ = ["CAUSES", "Ask", "Finding", "compare", "confirmed", "findings", "result", "summary"]
-
 _MAKERS = ("metric", "series", "model")
-
-
-def compare(recorded: Recording, played: Played, objects: ObjectStore, models: Ask | None = None) -> Replay:
-    """Compare a recording with what came of playing it. `objects` are those of the record, `models` is the player's `ask`."""
-    return summary(recorded, findings(recorded, played, objects, models), played)
-
-
-def result(replay: Replay, name: str, seq: int | None = None) -> Verdict:
-    """The verdict of one named result: a metric, parameter, name of data, file or model; of several the last. Raises NotFound."""
-    found: list[Verdict] = [item for item in replay.results if item.name == name and (seq is None or item.seq == seq)]
-    if not found:
-        found = [item for item in replay.results if item.kind == name and (seq is None or item.seq == seq)]
-    if not found:
-        known = ", ".join(dict.fromkeys(item.name for item in replay.results if item.kind in (*_MAKERS, "frame")))
-        raise NotFound("result", name, f"The run has {known}." if known else "")
-    rank = {IDENTICAL: 0, TOLERANCE: 1, UNCOMPARED: 2, DIFFERENT: 3}
-    last = max(item.seq for item in found)
-    return max((item for item in found if item.seq == last), key=lambda item: rank[item.verdict])
 
 
 def summary(recorded: Recording, found: Sequence[Finding], played: Played) -> Replay:

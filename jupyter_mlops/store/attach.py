@@ -12,6 +12,7 @@ from ..config import Settings
 from ..errors import MlopsError, StoreError
 from .attachments import HISTORY, history_notebook, run_files, safe_path
 from .deliver import Delivery, Target
+from .inputs import resolve, with_digests
 from .notebook_json import as_json
 from .objects import ObjectStore
 from .recordings import portable
@@ -117,8 +118,15 @@ class Attachment:
         mark = zlib.crc32(repr((told, sorted(own))).encode())
         if not events or there.get(HISTORY) == mark:
             return {}
+        delivery = self._delivery
+
+        def read(item: Any) -> Any:
+            return resolve(item, delivery.settings, delivery.ledger, delivery.objects) if isinstance(item, dict) else item
+
+        events = [with_digests(event, read) for event in events]
         place = portable(target.session, target.state, target.environment.described)
-        return {HISTORY: (mark, history_notebook(list(events), own, self._delivery.objects, place))}
+        place["runs"] = [with_digests(run, read) for run in place["runs"]]
+        return {HISTORY: (mark, history_notebook(events, own, self._delivery.objects, place))}
 
     def _given(self, target: Target, there: dict[str, int | str]) -> dict[str, tuple[int | str, bytes]]:
         """The artifacts and tables that the run's records name, where they are not in MLflow yet."""

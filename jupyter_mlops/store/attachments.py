@@ -6,13 +6,13 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import MlopsError
 from ..records import to_json
 from . import limits
-from .notebook_json import Objects, as_json, notebook_output
+from .notebook_json import Objects, as_json, code_cell, notebook, notebook_output
 from .runs import RunState, SessionState
 
 HISTORY = "mlops/history.ipynb"
@@ -114,36 +114,30 @@ def whole_values(state: RunState) -> dict[str, Any]:
     return {kind: entries for kind, entries in found.items() if entries}
 
 
-def history_notebook(events: list[Mapping[str, Any]], own: set[int], objects: Objects, told: Mapping[str, Any] | None = None) -> bytes:
+def history_notebook(events: Sequence[Mapping[str, Any]], own: set[int], objects: Objects, told: Mapping[str, Any] | None = None) -> bytes:
     """The executions as a notebook (nbformat 4.5): source as executed, in true order, outputs for the run's `own` cells only.
 
     Each cell's metadata holds the rest of its event under "mlops", and the notebook's what is `told` of the session (see
     `recordings.portable`), so that another machine can replay from this file alone.
     """
     cells = [_cell(event, event["seq"] in own, objects) for event in events]
-    metadata: dict[str, Any] = {
-        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-        "language_info": {"name": "python"},
-    }
-    if told is not None:
-        metadata["mlops"] = to_json(told)
-    return as_json({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells})
+    return as_json(notebook(cells, **({} if told is None else {"mlops": to_json(told)})))
 
 
-def events_of(notebook: bytes) -> list[dict[str, Any]]:
+def events_of(content: bytes) -> list[dict[str, Any]]:
     """The CellEvents, as JSON, that `history_notebook` wrote."""
-    cells = json.loads(notebook)["cells"]
+    cells = json.loads(content)["cells"]
     return [cell["metadata"]["mlops"] | {"source": cell["source"]} for cell in cells if "mlops" in cell.get("metadata", {})]
 
 
-def recording_of(notebook: bytes) -> dict[str, Any] | None:
+def recording_of(content: bytes) -> dict[str, Any] | None:
     """What `history_notebook` was told of the session, with the events and the outputs of the run's own; None where it was not told."""
-    document = json.loads(notebook)
+    document = json.loads(content)
     told: dict[str, Any] | None = document["metadata"].get("mlops")
     if told is None:
         return None
     shown = {cell["metadata"]["mlops"]["seq"]: [_shown(output) for output in cell["outputs"]] for cell in document["cells"]}
-    return told | {"events": [event | {"outputs": shown[event["seq"]]} for event in events_of(notebook)]}
+    return told | {"events": [event | {"outputs": shown[event["seq"]]} for event in events_of(content)]}
 
 
 def _shown(output: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,14 +153,9 @@ def _shown(output: Mapping[str, Any]) -> dict[str, Any]:
 
 def _cell(event: Mapping[str, Any], own: bool, objects: Objects) -> dict[str, Any]:
     kept = {key: value for key, value in event.items() if key not in ("source", "outputs")}
-    return {
-        "cell_type": "code",
-        "id": f"execution-{event['seq']}",
-        "metadata": {"mlops": kept},
-        "source": event.get("source", ""),
-        "execution_count": event["seq"],
-        "outputs": [notebook_output(output, event["seq"], objects) for output in event.get("outputs", ())] if own else [],
-    }
+    outputs = [notebook_output(output, event["seq"], objects) for output in event.get("outputs", ())] if own else []
+    source, told = event.get("source", ""), {"mlops": kept}
+    return code_cell(f"execution-{event['seq']}", source, metadata=told, count=event["seq"], outputs=outputs)
 
 
 def safe_path(path: str) -> str:

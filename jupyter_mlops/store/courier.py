@@ -16,7 +16,7 @@ from .attach import Attachment
 from .deliver import Delivery, Waiting
 from .queries import Pending
 from .runs import DIED, RunState, SessionState, merge
-from .seals import Sealer
+from .seals import seal_journal
 from .state import Ledger
 from .tracking_server import Refused, Unreachable
 
@@ -51,7 +51,6 @@ class Courier:
         self._ledger = ledger
         self._delivery = delivery
         self._attachment = attachment
-        self._sealer = Sealer(ledger)
         self._followed: dict[str, _Followed] = {}
         self._done = {session: position for session, (position, state) in ledger.sessions().items() if state == ENDED}
         self._recovered = {session: position for session, (position, state) in ledger.sessions().items() if state == RECOVERED}
@@ -82,6 +81,7 @@ class Courier:
         for followed, state, target in targets:
             with self._trying(followed, state):
                 self._attachment.attach(target)
+                self._delivery.place(target)
                 self._settled(followed, state)
         with self._mutex:
             for followed in list(self._followed.values()):
@@ -159,9 +159,7 @@ class Courier:
 
     def _seal(self, followed: _Followed) -> None:
         with contextlib.suppress(OSError):  # the user deleted the store under a living kernel
-            self._sealer.seal(followed.session.id, followed.path, followed.read)
-        if followed.state != OPEN:
-            self._sealer.forget(followed.session.id)
+            seal_journal(self._ledger, followed.session.id, followed.path, followed.read)
 
     def _list(self) -> None:
         folder = self._home / "journal"

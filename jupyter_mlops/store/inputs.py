@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..config import Settings
 from ..errors import MlopsError
+from ..records import to_json
 from .objects import ObjectStore
 from .state import Ledger
 
 CHANGED = "changed before it could be read"
 TOO_LARGE = "larger than keep"
+_FILES = ("files_read", "files_written", "inputs")
 
 
 def resolve(item: Mapping[str, Any], settings: Settings, ledger: Ledger, objects: ObjectStore) -> dict[str, Any]:
@@ -29,6 +31,20 @@ def resolve(item: Mapping[str, Any], settings: Settings, ledger: Ledger, objects
         known = _read(path, stat, settings, ledger, objects)
         ledger.set_file(str(path), stat, known)
     return dict(item) | known
+
+
+def known(item: Any, settings: Settings, ledger: Ledger) -> Any:
+    """The Input, as JSON, with what was read of its file since it was recorded; as it is where that is nothing."""
+    if not isinstance(item, dict) or item.get("digest") or len(item.get("stat") or ()) != 3:
+        return item
+    found = ledger.file(str(settings.project / str(item.get("source") or item.get("name"))), item["stat"])
+    return item if found is None else item | found
+
+
+def with_digests(record: Any, digested: Callable[[Any], Any]) -> dict[str, Any]:
+    """An execution or a run, as JSON, with each of its inputs and files as `digested` gives it."""
+    told: dict[str, Any] = to_json(record)
+    return told | {name: [digested(item) for item in told[name]] for name in _FILES if name in told}
 
 
 def _read(path: Path, stat: tuple[int, ...], settings: Settings, ledger: Ledger, objects: ObjectStore) -> dict[str, Any]:

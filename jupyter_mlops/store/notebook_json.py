@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from ..errors import MlopsError
@@ -43,6 +43,28 @@ def _whole(value: Any, mime: str, objects: Objects) -> Any:
             except ValueError:
                 return value
     return value
+
+
+def code_cell(
+    identifier: str, source: str, *, metadata: Mapping[str, Any] | None = None, count: int | None = None, outputs: Sequence[Any] = ()
+) -> dict[str, Any]:
+    """A code cell, as it was executed as number `count`."""
+    told = dict(metadata or {})
+    return {
+        "cell_type": "code", "id": identifier, "metadata": told, "source": source, "execution_count": count, "outputs": list(outputs)
+    }  # fmt: skip
+
+
+def text_cell(identifier: str, source: str) -> dict[str, Any]:
+    """A cell with text in Markdown."""
+    return {"cell_type": "markdown", "id": identifier, "metadata": {}, "source": source}
+
+
+def notebook(cells: Sequence[Mapping[str, Any]], **metadata: Any) -> dict[str, Any]:
+    """A notebook for Python (nbformat 4.5)."""
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    head = {"kernelspec": kernel, "language_info": {"name": "python"}, **metadata}
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": head, "cells": list(cells)}
 
 
 def as_json(value: Any) -> bytes:

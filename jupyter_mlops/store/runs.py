@@ -98,8 +98,8 @@ class RunState:
         self.metrics.extend(list(point) for point in record.get("metrics") or ())
         for name in _LISTS:
             getattr(self, name).extend(record.get(name) or ())
-        known = {(item.get("name"), item.get("digest")) for item in self.inputs}
-        self.inputs.extend(item for item in record.get("inputs") or () if (item.get("name"), item.get("digest")) not in known)
+        known = set(map(_which, self.inputs))
+        self.inputs.extend(item for item in record.get("inputs") or () if _which(item) not in known)
         self.skipped.extend(text for text in record.get("skipped") or () if text not in self.skipped)
         self.cells.extend(seq for seq in record.get("cells") or () if seq not in self.cells)
 
@@ -263,6 +263,11 @@ def fold_session(records: Iterable[Mapping[str, Any]], *, died: str | None = Non
 def fold(records: Iterable[Mapping[str, Any]], *, died: str | None = None) -> dict[str, RunState]:
     """The runs of a journal by id, in the order they began."""
     return fold_session(records, died=died).runs
+
+
+def _which(item: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tells an input from others: its name and content, or the state of its file where the content is not read yet."""
+    return item.get("name"), item.get("digest"), *(() if item.get("digest") else item.get("stat") or ())
 
 
 def to_run(state: RunState, session: SessionState, *, experiment: str, mlflow_id: str | None = None, model_uri: str = "") -> Run:

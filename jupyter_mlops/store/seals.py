@@ -24,28 +24,21 @@ _PIECE = 2**20
 _NOT_OURS = frozenset({"registered_model_meta"})
 
 
-class Sealer:
-    """Seals journals as they are delivered, reading only what is new."""
+def seal_journal(ledger: Ledger, session: str, path: Path, position: int) -> None:
+    """Seal the first `position` bytes of a session's journal; one whose earlier seal is broken, or reaches further, keeps that.
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._open: dict[str, tuple[Any, int]] = {}
-
-    def seal(self, session: str, path: Path, position: int) -> None:
-        """Seal the first `position` bytes of a session's journal; one whose earlier seal is broken keeps that."""
-        hasher, done = self._open.get(session) or (None, 0)
-        if hasher is None or done > position:
-            earlier = self._ledger.seal(session)
-            if earlier is not None and earlier[0] <= position and journal_digest(path, earlier[0]) != earlier[1]:
-                return
-            hasher, done = blake3(), 0
+    What was sealed before is read again each time: a seal never covers what was altered in between.
+    """
+    hasher, done = blake3(), 0
+    earlier = ledger.seal(session)
+    if earlier is not None:
+        done = earlier[0]
+        _feed(hasher, path, 0, done)
+        if done > position or hasher.hexdigest() != earlier[1]:
+            return
+    if path.stat().st_size >= position:
         _feed(hasher, path, done, position)
-        self._open[session] = hasher, position
-        self._ledger.set_seal(session, position, hasher.hexdigest())
-
-    def forget(self, session: str) -> None:
-        """A session that is over grows no more."""
-        self._open.pop(session, None)
+        ledger.set_seal(session, position, hasher.hexdigest())
 
 
 def journal_digest(path: Path, position: int) -> str:

@@ -79,7 +79,7 @@ class Verbs:
         session = self._session(run.session) if run.session else None
         last = max(run.cells, default=None)
         events = session.history(last) if session is not None else self._queries.events(run)
-        return [self._with_digests(event) for event in events]
+        return [inputs.with_digests(event, self._known) for event in events]
 
     def _recording(self, ref: str) -> dict[str, Any]:
         """What `recordings.recording` tells of the run's session up to the run's last execution, and the run itself."""
@@ -92,18 +92,22 @@ class Verbs:
             told = recordings.recording(journal.read(path)[0], max(run.cells), self._described, ended=over)
         else:
             told = self._queries.recording(run)
-        return told | {"run": run, "events": [self._with_digests(event, self._read) for event in told["events"]]}
+        lists = {name: [inputs.with_digests(item, self._read) for item in told[name]] for name in ("events", "runs")}
+        return told | lists | {"run": inputs.with_digests(run, self._read)}
 
     def _described(self, digest: str) -> Mapping[str, Any]:
         return recordings.plain(Environment(digest, self._objects).described)
 
-    def _read(self, item: dict[str, Any]) -> dict[str, Any]:
-        """A large file that no run asked for, read now if it is still what the cell saw."""
-        return inputs.resolve(item, self._settings, self._ledger, self._objects)
+    def _read(self, item: Any) -> Any:
+        """A large file that was not read yet, read now if it is still what the cell saw."""
+        return inputs.resolve(item, self._settings, self._ledger, self._objects) if isinstance(item, dict) else item
+
+    def _known(self, item: Any) -> Any:
+        return inputs.known(item, self._settings, self._ledger)
 
     def _cells(self, session: str) -> list[dict[str, Any]]:
         found = self._session(session)
-        return [self._with_digests(event) for event in found.history()] if found is not None else []
+        return [inputs.with_digests(event, self._known) for event in found.history()] if found is not None else []
 
     def _session(self, identifier: str) -> SessionState | None:
         followed = self._courier.session(identifier)
@@ -114,22 +118,6 @@ class Verbs:
             return None
         died = None if journal.alive(path) else DIED  # before the read: a clean end comes before the lock is freed
         return fold_session(journal.read(path)[0], died=died)
-
-    def _with_digests(
-        self, event: dict[str, Any], otherwise: Callable[[dict[str, Any]], dict[str, Any]] = lambda item: item
-    ) -> dict[str, Any]:
-        return event | {
-            name: [self._digested(item, otherwise) for item in event.get(name, ())]
-            for name in ("files_read", "files_written")
-            if name in event
-        }
-
-    def _digested(self, item: Any, otherwise: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
-        if not isinstance(item, dict) or item.get("digest") or len(item.get("stat") or ()) != 3:
-            return item
-        path = self._settings.project / str(item.get("source") or item.get("name"))
-        known = self._ledger.file(str(path), item["stat"])
-        return otherwise(item) if known is None else item | known
 
     def _flush(self, timeout: float = 60.0) -> dict[str, Any]:
         """Wait until all that is journaled now is delivered: {"done", "waiting", "why"}."""
@@ -192,6 +180,6 @@ class Verbs:
         return []
 
     def _gc(self, dry_run: bool = False) -> dict[str, int]:
-        needed = live.needed(self._settings.home, self._ledger, self._objects)
+        needed = live.needed(self._settings, self._ledger, self._objects)
         removed, freed = self._objects.dead(needed) if dry_run else self._objects.gc(needed)
         return {"removed": removed, "freed": freed}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,12 @@ def current() -> Session | None:
     from ..tracking import session
 
     return session.current()
+
+
+def tell(text: str) -> None:
+    """Say, on stderr, what a verb that takes long is doing now; a notebook shows the answer alone."""
+    if current() is None:
+        print(f"{text} ...", file=sys.stderr, flush=True)
 
 
 def switch(what: str) -> Tracking:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 from .. import config
@@ -18,7 +19,11 @@ _LONGEST = 80
 
 def results_of(run: Run, name: str | None) -> list[Node]:
     """A node for the model and each metric of a run (None), or for the result of this name. Raises NotFound and UsageError."""
-    recording = recorded(run.own_id or run.id, config.load())
+    return tree_of(recorded(run.own_id or run.id, config.load()), name)
+
+
+def tree_of(recording: Recording, name: str | None) -> list[Node]:
+    """As `results_of`, of a recording."""
     tree = _Tree(recording, Slicing(recording, *([] if name is None else [name])))
     return [tree.of(item) for item in tree.slicing.sought]
 
@@ -60,7 +65,7 @@ class _Tree:
         event = self._events[step.place.seq]
         for item, how in (*((item, "read") for item in event.files_read), *((item, "written") for item in event.files_written)):
             place = str(_of(item, "source") or _of(item, "name") or "")
-            if place and (any(place.endswith(text.lstrip("./")) for text in step.statement.texts) or _alone(event, step)):
+            if place and (any(_ends(place, text) for text in step.statement.texts) or _alone(event, step)):
                 yield Node(kind="file", name=short(place), ref=str(_of(item, "digest") or ""), detail=how)
 
     def _snapshots(self, step: Step) -> Iterator[Node]:
@@ -71,6 +76,12 @@ class _Tree:
             yield Node(kind="data", name=name, ref=fetched[name], detail="as the network gave it")
         for name in sorted((step.statement.writes & event.values.keys()) - fetched.keys()):
             yield Node(kind="data", name=name, ref=event.values[name])
+
+
+def _ends(place: str, text: str) -> bool:
+    """Whether a path ends with the whole parts of another, which may begin with `.` and `..`."""
+    parts = [part for part in PurePath(text).parts if part not in (".", "..")]
+    return bool(parts) and list(PurePath(place).parts[-len(parts) :]) == parts
 
 
 def _alone(event: CellEvent, step: Step) -> bool:

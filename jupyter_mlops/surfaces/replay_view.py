@@ -26,10 +26,10 @@ _SENTENCES = {
 
 def replay_blocks(replay: Replay) -> Blocks:
     """The verdict in a sentence, the first difference, a count of each kind, and every result that is not identical."""
-    results = [item if isinstance(item, Verdict) else Verdict.from_json(item) for item in replay.results]
+    results = [Verdict.of(item) for item in replay.results]
     first = replay.first if isinstance(replay.first, Verdict) or replay.first is None else Verdict.from_json(replay.first)
     blocks: list[Block] = [
-        Text(_SENTENCES[replay.verdict], "good" if replay.verdict == "identical" else "bad" if replay.verdict == "different" else "plain"),
+        Text(_sentence(replay), "good" if replay.verdict == "identical" else "bad" if replay.verdict == "different" else "plain"),
         Text(f"run {replay.run[:8]} · {_scope(replay)} · score {_score(replay.score)} · {replay.seconds:.1f} s", "faint"),
     ]
     if first is not None:
@@ -44,6 +44,12 @@ def replay_blocks(replay: Replay) -> Blocks:
     if left:
         blocks.append(_left_out(left))
     return [*blocks, *_surroundings(replay)]
+
+
+def _sentence(replay: Replay) -> str:
+    if replay.verdict == "identical" and replay.score < 1:
+        return "Identical in all that was compared; what was not compared without a listed reason counts against the score."
+    return _SENTENCES[replay.verdict]
 
 
 def _scope(replay: Replay) -> str:

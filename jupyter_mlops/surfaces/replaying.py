@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 
 from .. import config
@@ -17,12 +16,7 @@ def replay(run: Run, *, slice: bool, env: bool, live: bool, allow: bool) -> Repl
     from ..store.objects import open_objects
 
     settings = config.load()
-    found = replayed(run.own_id or run.id, settings, Wish(slice=slice, env=env, live=live, allow=allow), _tell)
+    found = replayed(run.own_id or run.id, settings, Wish(slice=slice, env=env, live=live, allow=allow), editing.tell)
     found = replace(found, run=run.id)
     editing.patch_run("replayed", run, {}, **patch(found, open_objects(settings)))
     return found
-
-
-def _tell(text: str) -> None:
-    if editing.current() is None:  # a notebook shows the answer alone
-        print(f"{text} ...", file=sys.stderr, flush=True)

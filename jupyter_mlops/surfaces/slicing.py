@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from .. import config
@@ -27,12 +26,7 @@ def slice_of(run: Run, name: str | None, *, out: Path | None, quick: bool) -> Sl
     found = sliced(recording, name)
     if not quick:
         refuse_altered(recording, settings, objects)
-        found = proved(found, recording, objects, tell=_tell)
+        found = proved(found, recording, objects, tell=editing.tell)
     if out is not None:
         out.write_text(found.source, encoding="utf-8")
     return found
-
-
-def _tell(text: str) -> None:
-    if editing.current() is None:  # a notebook shows the answer alone
-        print(f"{text} ...", file=sys.stderr, flush=True)

@@ -13,9 +13,9 @@ _TONES = {"stale": "bad", "gone": "faint", "never run": "faint", "running": "fai
 
 def status_blocks(status: Status) -> Blocks:
     """The blocks of a notebook's status: its stale cells, its names without code, and what a restart would change."""
-    cells = [item if isinstance(item, CellState) else CellState.from_json(item) for item in status.cells]
-    names = [item if isinstance(item, LostName) else LostName.from_json(item) for item in status.names]
-    restart = [item if isinstance(item, Foreseen) else Foreseen.from_json(item) for item in status.restart]
+    cells = [CellState.of(item) for item in status.cells]
+    names = [LostName.of(item) for item in status.names]
+    restart = [Foreseen.of(item) for item in status.restart]
     saved = f", saved {time.strftime('%H:%M:%S', time.localtime(status.saved))}" if status.saved else ""
     blocks: list[Block] = [
         *([Text(f"{status.notebook}{saved}", "faint")] if status.notebook else []),

@@ -22,7 +22,7 @@ def step_blocks(step: Step) -> Blocks:
         Text(f"Written to {short(step.path)}.", "title"),
         Text(f"{step.kept} of {step.executed} executed statements of run {step.run[:8]}"),
     ]
-    parameters = [item if isinstance(item, Parameter) else Parameter.from_json(item) for item in step.parameters]
+    parameters = [Parameter.of(item) for item in step.parameters]
     if parameters:
         rows = tuple(
             (Cell(item.name), Cell(item.type, "faint"), Cell(repr(item.default)), Cell(item.source, "faint"), Cell(item.help))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from .. import config
@@ -18,16 +17,11 @@ def step(source: str | None, results: tuple[str, ...], out: Path) -> Step:
     if source is None or not source.endswith(".ipynb"):
         run = find(source)
         source = run.own_id or run.id
-    return cut(source, results, out, config.load(), _tell)
+    return cut(source, results, out, config.load(), editing.tell)
 
 
 def restore(run: Run, folder: Path) -> Restored:
     """Put a run into a folder, with the slice of its result where one can be had."""
     from ..replay.restore import restored
 
-    return restored(run.own_id or run.id, folder, config.load(), _tell)
-
-
-def _tell(text: str) -> None:
-    if editing.current() is None:  # a notebook shows the answer alone
-        print(f"{text} ...", file=sys.stderr, flush=True)
+    return restored(run.own_id or run.id, folder, config.load(), editing.tell)

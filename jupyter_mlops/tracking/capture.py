@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..code.paths import mentioned
-from ..code.statements import Statement, analyse, plain
+from ..code.statements import Statement, plain
 from ..code.versions import Execution
 from ..records import CellEvent, Input, to_json
 from .bindings import Bindings, is_users
@@ -27,8 +27,6 @@ from .scope import Scope
 
 if TYPE_CHECKING:
     from .session import Session
-
-_SMALL_FILE = 4_000_000
 
 
 class Capture:
@@ -93,7 +91,7 @@ class Capture:
         session.outputs.begin(seq)
         session.fetches.new_cell()
         namespace = self._shell.user_ns
-        self._statements = analyse(source, session.fitting)
+        self._statements = session.analysed(source)
         self._prepare(namespace)
         session.runs.begin(self._scope(seq, info, time.time()))
         self._began = (time.perf_counter(), time.process_time())
@@ -128,7 +126,7 @@ class Capture:
             return
         session = self._session
         self._info = info
-        self._statements = analyse(info.raw_cell, session.fitting)
+        self._statements = session.analysed(info.raw_cell)
         self.plain = False
         self._bindings.remember(self._shell.user_ns)
         session.redactor.learn_source(info.raw_cell)
@@ -225,11 +223,7 @@ class Capture:
     def _file(self, path: Path) -> Input:
         session = self._session
         item = file_input(path, session.settings.project)
-        if item.size <= _SMALL_FILE:
-            return session.file_frozen(path, item)
-        # The delivery worker reads it, which must not look like a read of the next cell.
-        session.files.expect_reader([path])
-        return item
+        return session.file_content(path, item)
 
     def _inputs(self, read: list[Input], paths: list[Path]) -> dict[str, tuple[Input, ...]]:
         """Which files each name that the cell bound may come from: those that its statement mentions, else all that the cell read."""
@@ -248,7 +242,7 @@ class Capture:
             text = path.read_text("utf-8", "replace")
             cells = ["".join(cell["source"]) for cell in json.loads(text)["cells"]] if path.suffix == ".ipynb" else [text]
             for cell in cells:
-                yield from analyse(cell, self._session.fitting)
+                yield from self._session.analysed(cell)
 
     def _keep_foreign_data(self, inputs: dict[str, tuple[Input, ...]]) -> None:
         """Keep the frames that came from a network or a database: they cannot be read again."""

@@ -203,6 +203,7 @@ class LocalModules:
         self._project = str(project.resolve())
         self._checked: set[str] = set()
         self._local: dict[str, Any] = {}
+        self._written: dict[str, int] = {}
         self._mark: tuple[int, str] = (0, "")
 
     def seen(self) -> list[tuple[str, Path, bytes]]:
@@ -211,6 +212,7 @@ class LocalModules:
         found = [
             name for name, spec in self._local.items() if (module := sys.modules.get(name)) is not None and module.__spec__ is not spec
         ]
+        found += [name for name, written in self._written.items() if _reloads(name) and _written(sys.modules.get(name)) != written]
         if mark != self._mark:
             self._mark = mark
             found += [name for name in sys.modules.copy() if name not in self._checked]
@@ -222,8 +224,9 @@ class LocalModules:
         path = _source_file(module)
         if path is None or not self._is_local(path):
             return None
-        # `importlib.reload` and `%autoreload` give a module a new spec.
+        # `importlib.reload` gives a module a new spec; `%autoreload` may put new functions into the old one.
         self._local[name] = getattr(module, "__spec__", None)
+        self._written[name] = _written(module)
         try:
             return name, Path(path), Path(path).read_bytes()
         except OSError:
@@ -246,6 +249,27 @@ def _installed() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     folders = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")} | {sys.prefix, sys.base_prefix} - {"/usr", os.sep}
     return (_OWN, *(folder.rstrip(os.sep) + os.sep for folder in sorted(folders)))
+
+
+def _reloads(name: str) -> bool:
+    """Whether `%autoreload` sees to it that this module is what its file says when a cell begins."""
+    if "IPython.extensions.autoreload" not in sys.modules:
+        return False
+    from IPython.core.getipython import get_ipython
+
+    magics = getattr(get_ipython(), "magics_manager", None)
+    reloader: Any = getattr(getattr(magics, "registry", {}).get("AutoreloadMagics"), "_reloader", None)
+    if not getattr(reloader, "enabled", False):
+        return False
+    return name not in reloader.skip_modules if reloader.check_all else name in reloader.modules
+
+
+def _written(module: ModuleType | None) -> int:
+    """When the file of a module was written last."""
+    try:
+        return os.stat(_source_file(module) or "").st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _source_file(module: ModuleType | None) -> str | None:

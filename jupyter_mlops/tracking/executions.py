@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 from ..code.versions import Execution
 from ..records import CellEvent, Input
 from .bindings import is_users
@@ -22,18 +19,14 @@ def as_execution(event: CellEvent) -> Execution:
         writes=tuple(filter(is_users, event.writes)),
         deletes=event.deletes,
         values=event.values,
-        files_read={item.name: _content(item) for item in _inputs(event.files_read)},
-        files_written={item.name: _content(item) for item in _inputs(event.files_written)},
+        files_read={item.name: _content(item) for item in map(Input.of, event.files_read)},
+        files_written={item.name: _content(item) for item in map(Input.of, event.files_written)},
     )
 
 
 def files_of(event: CellEvent) -> dict[str, Input]:
     """The files that an event read or wrote, by name, as they were when it ended."""
-    return {item.name: item for item in (*_inputs(event.files_read), *_inputs(event.files_written))}
-
-
-def _inputs(items: Iterable[Any]) -> list[Input]:
-    return [item if isinstance(item, Input) else Input.from_json(item) for item in items]
+    return {item.name: item for item in (*map(Input.of, event.files_read), *map(Input.of, event.files_written))}
 
 
 def _content(item: Input) -> str:

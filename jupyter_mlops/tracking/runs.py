@@ -45,7 +45,7 @@ class RunTracker:
         self._held: list[dict[str, Any]] | None = None
         self.provenance = Provenance()
         self._order = 0
-        self._orders: dict[str, int] = {}
+        self.orders: dict[str, int] = {}
         self._states = FitStates()
         self._logged: dict[tuple[str, str], Any] = {}
         self._prepared: set[str] = set()
@@ -103,10 +103,10 @@ class RunTracker:
 
     # -- explicit runs
 
-    def open_named(self, name: str) -> str:
+    def open_named(self, name: str, run: str = "", **fields: Any) -> str:
         """Start a run that the user named; until it is closed, it is the run of everything that the cell or block does."""
-        run = uuid.uuid4().hex
-        self._start(run, name=name)
+        run = run or uuid.uuid4().hex
+        self._start(run, name=name, **fields)
         self._named.append(run)
         self._named_by_user.add(run)
         if self.scope is not None:
@@ -284,10 +284,10 @@ class RunTracker:
         self._emit(run, **{"status": "RUNNING", "started": time.time(), **place, **self._host.surroundings(), **fields})
 
     def _order_of(self, run: str) -> int:
-        if run not in self._orders:
+        if run not in self.orders:
             self._order += 1
-            self._orders[run] = self._order
-        return self._orders[run]
+            self.orders[run] = self._order
+        return self.orders[run]
 
     def _emit(self, run: str, **patch: Any) -> None:
         self._touched.append(run)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from types import ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .. import config
+from ..code.literals import MODULE_NAMES
 from ..code.secrets import Redactor
 from ..code.statements import Statement, analyse
 from ..code.versions import Execution, History
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     from ..store.objects import ObjectStore
     from .runs import RunTracker
 
+# What imports bind: modules, and the classes and functions in them.
+_IMPORTED = (ModuleType, type, FunctionType, BuiltinFunctionType)
 _TROUBLES = 20
+_SMALL_FILE = 4_000_000
 _BACKGROUND_SECONDS = 5.0
 _session: Session | None = None
 
@@ -135,7 +139,7 @@ class Session:
         from .modules import ModuleKeeper
 
         self.shell = shell
-        self._modules = ModuleKeeper(self.settings.project, lambda source: self.objects.put(self.redactor.source(source).encode()))
+        self.modules = ModuleKeeper(self.settings.project, lambda source: self.objects.put(self.redactor.source(source).encode()))
         recorder = Recorder(self.runs, self.trouble)
         recorder.install()
         self._capture = Capture(self, shell)
@@ -240,6 +244,12 @@ class Session:
         if self.on_runs is not None and self.settings.line:
             self.on_runs([self.run_record(run) for run in runs if run in self._book.runs])
 
+    def analysed(self, source: str) -> tuple[Statement, ...]:
+        """The statements of a cell that is about to run, or has just run."""
+        names = {} if self.shell is None else self.shell.user_ns
+        objects = frozenset(name for name in MODULE_NAMES & names.keys() if not isinstance(names[name], _IMPORTED))
+        return analyse(source, self.fitting, objects)
+
     def learn_fitting(self, statements: tuple[Statement, ...]) -> None:
         """Remember the functions and classes of a cell that fit a model when they are called."""
         for statement in statements:
@@ -250,6 +260,14 @@ class Session:
         """Remember what an execution was given and made, for `status`."""
         self.history.add(as_execution(event), statements)
         self.last_files.update(files_of(event))
+
+    def file_content(self, path: Path, item: Input) -> Input:
+        """A file that a cell used, with its content where that is had in no time; else the delivery worker reads it."""
+        if item.size <= _SMALL_FILE:
+            return self.file_frozen(path, item)
+        # That must not look like a read of the next cell.
+        self.files.expect_reader([path])
+        return item
 
     def file_frozen(self, path: Path, item: Input) -> Input:
         """A file's content, kept; a file that did not change since it was kept is not read again."""
@@ -343,7 +361,7 @@ class Session:
         described = {
             **environment.describe(),
             "git": git,
-            "modules": list(self._modules.known.values()),
+            "modules": list(self.modules.known.values()),
             "sys_path": [folder for folder in sys.path if folder],
         }
         digest = self.objects.put(json.dumps(described, sort_keys=True, default=str).encode())
@@ -353,7 +371,7 @@ class Session:
 
     def collect_modules(self) -> None:
         """Keep the source of local modules that were imported or reloaded since the last time."""
-        for seq, modules in self._modules.collect(self.seq).items():
+        for seq, modules in self.modules.collect(self.seq).items():
             self.journal.append({"kind": "modules", "seq": seq, "modules": modules})
 
     def _note_earlier(self, shell: Any) -> None:
@@ -366,7 +384,7 @@ class Session:
             if not source.strip():
                 continue
             self.redactor.learn_source(source)
-            statements = analyse(source, self.fitting)
+            statements = self.analysed(source)
             self.learn_fitting(statements)
             for statement in statements:
                 self.runs.provenance.execute(statement)

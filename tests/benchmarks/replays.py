@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 from jupyter_mlops import config
 from jupyter_mlops.code.slices import Executed, Wanted, slice_of
 from jupyter_mlops.code.staleness import NotebookCell, Surroundings, status
-from jupyter_mlops.code.statements import analyse
+from jupyter_mlops.code.statements import analyse, analysed
 from jupyter_mlops.code.versions import Execution, History
 from jupyter_mlops.replay.player import Options
 from jupyter_mlops.replay.recording import Recording
@@ -65,7 +65,7 @@ def _computed() -> Iterator[Row]:
     cells = list(islice(cycle(step.source for history in histories(CORPUS) for step in history.executions), CELLS))
 
     def sliced() -> None:
-        analyse.cache_clear()
+        analysed.cache_clear()
         slice_of([Executed(number, analyse(source)) for number, source in enumerate(cells, 1)], Wanted(frozenset({"total"})))
 
     took, known = History(), [NotebookCell(f"cell-{number}", source) for number, source in enumerate(cells)]

@@ -9,11 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_mlops.code.slices import Executed, Wanted, slice_of
-from jupyter_mlops.code.statements import analyse
+from jupyter_mlops.code.statements import analyse, objects_after
 
 
 def history(*cells: str) -> list[Executed]:
-    return [Executed(number, analyse(source)) for number, source in enumerate(cells, 1)]
+    objects: frozenset[str] = frozenset()
+    found = []
+    for number, source in enumerate(cells, 1):
+        statements = analyse(source, objects=objects)
+        objects = objects_after(statements, objects)
+        found.append(Executed(number, statements))
+    return found
 
 
 def kept(cells: list[Executed], *names: str, careful: bool = False) -> list[str]:
@@ -117,6 +123,16 @@ CASES = {
         "import random", "def seed_all(n):\n    random.seed(n)", "seed_all(3)", "def draw():\n    return random.random()", "r = draw()",
     ],
     "shuffled": ["import random", "random.seed(1)", "xs = list(range(9))", "random.shuffle(xs)", "r = xs"],
+    "a list with the name of a module": ["F = [1]", "F.append(2)", "r = sum(F)"],
+    "a dict with the name of a module, in its own cell": ["nn = {}\nnn['b'] = 2\n- sm = {}\n- sm['c'] = 1", "r = nn"],
+    "a part of what has the name of a module": ["pl = {'x': [1]}", "part = pl['x']", "part.append(2)", "r = pl"],
+    "a dict with the name of a figure": ["fig = {}", "fig['x'] = 1", "fig.update(y=2)", "- ax = {}\n- ax['z'] = 3", "r = fig"],
+    "a loop over what has the name of axes": ["xs = [[1], [2]]", "for ax in xs:\n    ax.append(0)", "r = xs[0]"],
+    "a parameter with the name of a module": ["a = [1]", "def add(F):\n    F.append(2)", "add(a)", "r = a"],
+    "a module and then a list of its name": [
+        "import math", "- math.floor(2)\nx = math.floor(2.5)", "math = [x]", "math.append(3)", "r = math",
+    ],
+    "a list and then a module of its name": ["- math = [1]", "- math.append(3)", "import math", "- math.floor(2)", "r = math.floor(2.5)"],
     "environment": ["import os", "os.environ['SLICE_K'] = '3'", "- import json", "r = os.environ['SLICE_K']"],
     "path of modules": ["import sys\n- sys.path.append('/nowhere')", "r = sys.maxsize"],
     "recursion": ["def f(n):\n    return 1 if n < 2 else n * f(n - 1)", "r = f(5)"],

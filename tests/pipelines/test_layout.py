@@ -10,7 +10,7 @@ import nbformat
 import papermill
 import pytest
 
-from jupyter_mlops.pipelines import layout, parameters
+from jupyter_mlops.pipelines import annotations, layout, parameters
 from jupyter_mlops.pipelines.parts import hoisted_imports, parts_of
 from jupyter_mlops.records import Parameter, Piece
 
@@ -75,7 +75,7 @@ def test_papermill_finds_the_parameters_and_jupyter_takes_the_notebook(tmp_path:
 
 @pytest.mark.parametrize("value", ["a=b#c", "'\"\\=", "x == 1  # no", ["a=1", "#"], {"k=": "v"}, True, None, -1e-7, (1, 2)])
 def test_papermill_reads_any_value_and_python_the_same_one(tmp_path: Path, value: Any) -> None:
-    item = Parameter(name="value", type=parameters.type_of(value), default=value, help="a = b, c >= d # e")
+    item = Parameter(name="value", type=annotations.type_of(value), default=value, help="a = b, c >= d # e")
     content = layout.notebook(layout.laid_out((), [item], {}), "", {}, {})
     (tmp_path / "step.ipynb").write_text(json.dumps(content))
     found = inspect(tmp_path)["value"]
@@ -101,6 +101,40 @@ def test_papermill_reads_any_value_and_python_the_same_one(tmp_path: Path, value
 def test_only_names_with_one_plain_value_become_parameters(source: str, names: list[str]) -> None:
     parts = parts_of([Piece(seq=1, line=1, end_line=source.count("\n") + 1, source=source)], {1: source})
     assert [item.name for item in parameters.lifted(parts, {}, lambda seq, text: False, set())[0]] == names
+
+
+@pytest.mark.parametrize(
+    ("source", "annotation"),
+    [
+        ("x: float = 1", "float"), ("x: int | None = 3", "int | None"), ("x: list[float] = [1, 2]", "list[float]"),
+        ("x: Optional[int] = 3", "int"), ("x: np.int64 = 3", "int"), ("x = 1", "int"),
+    ],
+)  # fmt: skip
+def test_the_type_that_the_code_gives_stays_where_it_needs_no_import(source: str, annotation: str) -> None:
+    parts = parts_of([Piece(seq=1, line=1, end_line=1, source=source)], {1: source})
+    assert [item.type for item in parameters.lifted(parts, {}, lambda seq, text: False, set())[0]] == [annotation]
+
+
+@pytest.mark.parametrize(
+    ("source", "named", "code"),
+    [
+        ("t = read(Path('data') / 'x.csv')", {"x": "data/x.csv"}, "t = read(Path(x))"),
+        ("t = read(pathlib.Path('data', 'x.csv'))", {"x": "data/x.csv"}, "t = read(pathlib.Path(x))"),
+        ("import os\nt = read(os.path.join('data', 'x.csv'))", {"x": "data/x.csv"}, "t = read(x)"),
+        ("folder = 'data'\nt = read(f'{folder}/x.csv')", {"x": "data/x.csv"}, "t = read(x)"),
+        ("folder = 'data'\nt = read(f'{folder}/x.csv')\nlist(folder)", {"folder": "data", "x": "data/x.csv"}, "t = read(x)\nlist(folder)"),
+        ("root = Path('data')\nt = read(root / 'x.csv')", {"x": "data/x.csv"}, "t = read(Path(x))"),
+        ("name = 'x'\nt = read(f'data/{name}.csv')", {"name": "x"}, "t = read(f'data/{name}.csv')"),
+        ("t = read(f'data/{g()}/x.csv')", {}, "t = read(f'data/{g()}/x.csv')"),
+        ("t = read(Path('data') / 'y.csv')", {}, "t = read(Path('data') / 'y.csv')"),
+        ("d = 'data'\nd = g(d)\nt = read(f'{d}/x.csv')", {}, "d = 'data'\nd = g(d)\nt = read(f'{d}/x.csv')"),
+    ],
+)
+def test_a_path_of_texts_is_a_parameter_and_one_of_other_values_is_left_to_the_code(source: str, named: dict[str, str], code: str) -> None:
+    parts = parts_of([Piece(seq=1, line=1, end_line=source.count("\n") + 1, source=source)], {1: source})
+    found, rest = parameters.lifted(parts, {}, lambda seq, text: text == "data/x.csv", set())
+    assert {item.name: item.default for item in found} == named
+    assert layout.laid_out(rest, (), {}).cells == ((1, code),)
 
 
 @pytest.mark.parametrize(

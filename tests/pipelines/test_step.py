@@ -73,6 +73,27 @@ def test_a_notebook_that_was_never_tracked_is_run_once_and_stays_as_it_is(projec
     assert "LogisticRegression" not in (project / "points_only.ipynb").read_text()
 
 
+def test_each_result_is_what_it_was_where_it_arose(project: Path, kernel: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "points.csv").write_text("a,y\n" + "".join(f"{number},{number * 5 % 11}\n" for number in range(40)))
+    cells = [
+        "%load_ext jupyter_mlops",
+        "import os\nimport pandas as pd\nfrom sklearn.linear_model import Ridge",
+        "alpha: float = 1\npoints = pd.read_csv(os.path.join('.', 'points.csv'))\npoints.to_csv('made.csv', index=False)",
+        "made = pd.read_csv('made.csv')\nX, y = made[['a']], made.y",
+        "model = Ridge(alpha=alpha).fit(X, y)\nprint(model.score(X, y))\nerror = abs(y - model.predict(X)).mean()",
+        "X = X * 0\nerror = 0.5\ntotal = float(X.a.sum() + error + model.coef_[0])",
+    ]
+    for cell in cells:
+        assert kernel.run(cell).error == ""
+    run = json.loads(kernel.run("%mlops runs --json").result["text/plain"])[0]["id"]
+    metrics = answers(capsys, f"show {run}")["run"]["metrics"]
+    told = answers(capsys, "step", run, "--result", "model.score(X, y)", "--result", "total", "--out", "steps/train.ipynb")
+    assert [(item["name"], item["type"], item["default"], item["source"]) for item in told["parameters"]] == [
+        ("alpha", "float", 1, ""), ("error", "float", 0.5, ""), ("points_file", "str", "./points.csv", "file")
+    ]  # fmt: skip
+    assert output(project, tmp_path) == f"{{'model.score(X, y)': {metrics['model.score(X, y)']!r}, 'total': {metrics['total']!r}}}"
+
+
 def test_a_result_that_hangs_on_an_unseeded_generator_is_refused(project: Path, kernel: Any, capsys: pytest.CaptureFixture[str]) -> None:
     kernel.run("%load_ext jupyter_mlops")
     kernel.run("import numpy as np\nfrom sklearn.linear_model import LinearRegression")
@@ -82,6 +103,7 @@ def test_a_result_that_hangs_on_an_unseeded_generator_is_refused(project: Path, 
     assert cli.run(["step", run, "--result", "r2", "--out", "train.ipynb"]) == 2
     told = capsys.readouterr().err.splitlines()[-1]
     assert told.startswith("mlops: train.ipynb was not written, because the step would not give the recorded result: r2 was ")
+    assert told.endswith("put np.random.seed(0) on top of the notebook, run it again, and cut the step.")
     assert not (project / "train.ipynb").exists()
 
 
@@ -116,8 +138,8 @@ def code_of(notebook: Path) -> list[str]:
     return [cell["source"] for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
 
 
-def answers(capsys: pytest.CaptureFixture[str], command: str) -> Any:
-    """What a command prints with --json."""
+def answers(capsys: pytest.CaptureFixture[str], command: str, *more: str) -> Any:
+    """What a command prints with --json; `more` are words of it that hold spaces."""
     capsys.readouterr()
-    assert cli.run([*command.split(), "--json"]) == 0, capsys.readouterr().err
+    assert cli.run([*command.split(), *more, "--json"]) == 0, capsys.readouterr().err
     return json.loads(capsys.readouterr().out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,11 @@ from jupyter_mlops.replay.process import ReplayFailed
 from jupyter_mlops.replay.recording import Recording, with_sources
 from jupyter_mlops.store import journal
 from jupyter_mlops.store.attachments import Environment
-from jupyter_mlops.store.objects import open_objects
+from jupyter_mlops.store.objects import ObjectStore, open_objects
 from jupyter_mlops.store.recordings import recording as told_by
 
 from ..conftest import Kernel
-from .hand_made import run
+from .hand_made import event, recording, run
 
 
 def record(project: Path, kernel: Kernel, cells: list[str]) -> Recording:
@@ -92,12 +93,20 @@ def test_an_untidy_unseeded_history_replays_identically(project: Path, outside: 
         assert player.ask("jupyter_mlops.config:parse_size", "3 MB") == 3_000_000
         with pytest.raises(ReplayFailed, match="write a size"):
             player.ask("jupyter_mlops.config:parse_size", "much")
-    assert not Path(played.tree).exists()
+    assert not Path(played.objects.where).exists()
     assert (played.uncompared, played.notes) == ({}, ())
     timed = 12 + 1  # its text is a time
     assert [fact for fact in facts(played.recording) if fact[0] != timed] == [fact for fact in facts(recorded) if fact[0] != timed]
     assert (outside / "far.csv").read_text() == "q\n9\n"
     assert not (project / "helper.py").exists()
+
+
+def test_a_player_that_cannot_begin_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    unreadable = recording([event(1, "x = 1", files_read=({"digest": "0" * 64},))])
+    with pytest.raises(KeyError):
+        Player(unreadable, ObjectStore(tmp_path / "objects"))
+    assert list(tmp_path.glob("mlops-replay-*")) == []
 
 
 def test_what_cannot_be_run_again_is_said_and_the_rest_goes_on(project: Path, kernel: Kernel) -> None:

@@ -39,6 +39,37 @@ def recorded(project: Path, kernel: Kernel) -> Path:
     return project
 
 
+def test_large_files_count_by_their_content(project: Path, kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "large.csv").write_text("x\n" + "".join(f"{number * 7919 % 9_999_991:07}\n" for number in range(2_500_000)))
+    cells = [
+        "%load_ext jupyter_mlops",
+        "import pandas as pd\ntable = pd.read_csv('large.csv')",
+        "table['y'] = table.x % 1000\ntable.to_parquet('large.parquet', compression=None)",
+        "from sklearn.linear_model import LinearRegression\nmodel = LinearRegression().fit(table[['x']], table.y)\n"
+        "r2 = model.score(table[['x']], table.y)",
+    ]
+    for cell in cells:
+        assert kernel.run(cell).error == ""
+    assert min(path.stat().st_size for path in project.glob("large.*")) > 10_000_000
+    assert cli.run(["replay", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["verdict"], told["score"], [item for item in told["results"] if item["verdict"] != "identical"]) == ("identical", 1.0, [])
+    assert {item["name"] for item in told["results"] if item["kind"] == "file"} == {"large.parquet", "input large.csv"}
+
+
+def test_data_that_was_too_dear_to_read_is_a_miss(recorded: Path, kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
+    cell = "import numpy as np\nwords = np.array(['word'] * 500_000, dtype=object)\nmodel.score(table[['x']], table.y)"
+    assert kernel.run(cell).error == ""
+    assert cli.run(["replay", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    missed = [(item["name"], item["verdict"]) for item in told["results"] if item["verdict"] != "identical" and not item["excused"]]
+    assert missed == [("words", "uncompared")]
+    counted = [item for item in told["results"] if not item["excused"]]
+    assert told["score"] == (len(counted) - 1) / len(counted)
+    assert cli.run(["replay"]) == 0
+    assert "Identical in all that was compared" in capsys.readouterr().out
+
+
 def test_a_run_is_replayed_in_a_shell_and_in_a_notebook(recorded: Path, kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
     (recorded / "data.csv").write_text("x,y\n1,2\n")  # the recorded content counts, not today's
     (recorded / "helper.py").write_text("def twice(x):\n    return x * 3\n")
@@ -144,7 +175,9 @@ def test_a_replay_tells_the_first_difference_with_both_values() -> None:
     apart = Verdict(kind="metric", name="f1", seq=2, verdict="different", recorded="0.91", replayed="0.92")
     left = Verdict(kind="output", name="stdout", seq=1, verdict="uncompared", why="time: a clock time or duration", excused=True)
     text = to_text(_replay(left, same, apart, verdict="different", score=0.5, first=apart, packages=("numpy 1 recorded, 2 here",)))
-    assert text == """\
+    assert (
+        text
+        == """\
 Different: the run does not give the same results again.
 run aaaaaaaa · 3 cells · score 0.50 · 2.5 s
 First difference: metric f1 of cell [2]
@@ -164,6 +197,7 @@ First difference: metric f1 of cell [2]
  time: a clock time or duration   [1] output (stdout)
 
 Packages that differ: numpy 1 recorded, 2 here. `mlops replay --env` runs with the recorded ones."""
+    )
     assert "&lt;b&gt;" in to_html(_replay(Verdict(kind="metric", name="<b>", seq=1, verdict="tolerance", recorded="1", replayed="2")))
 
 

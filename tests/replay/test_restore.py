@@ -35,6 +35,21 @@ def test_a_restored_run_opens_and_runs_without_this_package(project: Path, kerne
     assert all(cell["execution_count"] for cell in run(there, f"{stem}-slice"))
 
 
+def test_files_from_beside_the_project_are_read_where_they_are_put(project: Path, kernel: Any, tmp_path: Path) -> None:
+    shared = project.parent / "shared"
+    shared.mkdir()
+    (shared / "near.csv").write_text("x\n1\n2\n")
+    for cell in ("%load_ext jupyter_mlops", f"from pathlib import Path\nn = len(Path('../shared/near.csv').read_text())\n"
+                 f"m = len(open('{shared}/near.csv').read())", "%%mlops track lengths\ntotal = n + m"):  # fmt: skip
+        assert kernel.run(cell).error == ""
+    ref = json.loads(kernel.run("%mlops runs --json").result["text/plain"])[0]["id"]
+    assert cli.run(["restore", ref, str(tmp_path / "there")]) == 0
+    [put] = (tmp_path / "there").glob("elsewhere/*/near.csv")
+    [notebook] = (tmp_path / "there").glob("*-as-executed.ipynb")
+    code = json.loads(notebook.read_text())["cells"][2]["source"]
+    assert code.count(f"('{put.relative_to(tmp_path / 'there')}')") == 2, code
+
+
 def test_a_folder_that_holds_something_is_left_alone(
     project: Path, kernel: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -36,6 +40,22 @@ def test_the_project_and_its_neighbours_have_their_places(tmp_path: Path) -> Non
         assert sandbox.cwd.is_dir()
         root = sandbox.root
     assert not root.exists()
+
+
+def test_what_a_killed_replay_left_goes_when_the_next_one_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = (
+        f"import os, signal, tempfile\nfrom pathlib import Path\nfrom jupyter_mlops.replay.sandbox import Sandbox\n"
+        f"tempfile.tempdir = {str(tmp_path)!r}\nSandbox(Path({str(tmp_path)!r}), Path({str(tmp_path)!r}))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+    [left] = tmp_path.glob("mlops-replay-*")
+    with Sandbox(tmp_path, tmp_path) as living:
+        assert not left.exists()
+        with Sandbox(tmp_path, tmp_path):
+            assert living.project.is_dir()
+    assert list(tmp_path.glob("mlops-replay-*")) == []
 
 
 def test_what_the_code_made_read_only_goes_too(tmp_path: Path) -> None:

@@ -103,23 +103,35 @@ def test_an_unknown_result_is_refused_with_those_that_there_are(recorded: tuple[
         sliced(recorded[0], "acuracy")
 
 
-def test_a_slice_grows_where_its_code_does_not_tell_all(tmp_path: Path) -> None:
+GROWING = {
+    "what its code does not tell": (
+        "import sys\nclass Registry:\n    pass\nsys.modules['registry'] = Registry\nRegistry.rate = 3",
+        "setattr(sys.modules['registry'], 'ra' + 'te', 5)\nunrelated = 1",
+        "%%mlops track rates\nresult = Registry.rate * 2.0",
+    ),
+    "what its kernel needs to live": (
+        "import builtins, os\nsetattr(builtins, 'sa' + 'fe', 2.0)\nunrelated = 1",
+        "%%mlops track rates\nresult = builtins.safe if hasattr(builtins, 'safe') else os._exit(1)",
+    ),
+}
+
+
+@pytest.mark.parametrize("cells", GROWING.values(), ids=GROWING)
+def test_a_slice_grows_by(cells: tuple[str, ...], tmp_path: Path) -> None:
     with delivered_by_nobody(tmp_path):
         kernel = Kernel(tmp_path)
         try:
-            kernel.run("%load_ext jupyter_mlops")
-            kernel.run("import sys\nclass Registry:\n    pass\nsys.modules['registry'] = Registry\nRegistry.rate = 3")
-            kernel.run("setattr(sys.modules['registry'], 'ra' + 'te', 5)\nunrelated = 1")
-            kernel.run("%%mlops track rates\nresult = Registry.rate * 2.0")
+            for cell in ("%load_ext jupyter_mlops", *cells):
+                kernel.run(cell)
         finally:
             kernel.close()
         made, objects = read_back(tmp_path), open_objects(config.load(tmp_path))
         first = sliced(made, "result")
         found = proved(first, made, objects)
-        assert found.proof in ("proved", "minimal")
-        assert "setattr(" in found.source
-        assert "setattr(" not in first.source
-        assert "unrelated" not in found.source, "what a slice grew by and does not need is taken out again"
+    assert found.proof in ("proved", "minimal"), found.why
+    assert "setattr(" in found.source
+    assert "setattr(" not in first.source
+    assert "unrelated" not in found.source, "what a slice grew by and does not need is taken out again"
 
 
 FILE = ({"name": "a.txt", "source": "/p/a.txt"},)

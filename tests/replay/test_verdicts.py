@@ -17,11 +17,12 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from jupyter_mlops.errors import NotFound
 from jupyter_mlops.records import CellEvent, Input, Output, Replay, Run
+from jupyter_mlops.replay.findings import Ask, findings
 from jupyter_mlops.replay.model_results import compare_models
 from jupyter_mlops.replay.recording import Recording
-from jupyter_mlops.replay.verdicts import compare, confirmed, findings, result
+from jupyter_mlops.replay.stage import UNREAD
+from jupyter_mlops.replay.verdicts import confirmed, summary
 from jupyter_mlops.store import snapshots
 from jupyter_mlops.store.objects import ObjectStore
 
@@ -39,8 +40,9 @@ def told(replay: Replay) -> dict[str, str]:
     return {f"{item.kind} {item.name}": item.verdict for item in replay.results}
 
 
-def verdict(recorded: Recording, again: Recording, store: ObjectStore, **how: Any) -> Replay:
-    return compare(recorded, played(again, store, **how), store)
+def verdict(recorded: Recording, again: Recording, store: ObjectStore, ask: Ask | None = None, **how: Any) -> Replay:
+    replayed = played(again, store, **how)
+    return summary(recorded, findings(recorded, replayed, store, ask), replayed)
 
 
 def of_run(recorded: Run, again: Run, store: ObjectStore, source: str = "m = 1") -> Replay:
@@ -143,7 +145,7 @@ def test_data_is_compared_by_digest_and_by_content_where_it_is_kept(store: Objec
 
 def test_what_was_not_recorded_counts_as_a_miss_and_what_is_excused_does_not(store: ObjectStore) -> None:
     first = event(1, "print(object())", outputs=(_printed("<object object at 0x7f12ab34cd50>"),), writes=("x",))
-    second = replace(first, outputs=(_printed("<object object at 0x7f12ab34cd60>"),), values={"x": "1" * 64})
+    second = replace(first, outputs=(_printed("<object object at 0x7f12ab34cd60>"),), values={"x": UNREAD})
     one = run(metrics={"m": 1.0})
     replay = verdict(recording([first], [one]), recording([second], [one]), store)
     assert told(replay) == {"output stdout": "uncompared", "frame x": "uncompared", "metric m": "identical"}
@@ -236,7 +238,7 @@ def test_models_are_compared_by_class_parameters_and_bytes(store: ObjectStore) -
     store_with = store.put(pickle.dumps(LogisticRegression()))
     for answer, expected in (("identical", "identical"), ("tolerance", "tolerance"), ("different", "different"), ("", "uncompared")):
         told_back = {"verdict": answer, "why": "", "recorded": "", "replayed": ""}
-        replay = compare(side(transport=store_with), played(side(transport="b" * 64), store), store, lambda name, argument, a=told_back: a)
+        replay = verdict(side(transport=store_with), side(transport="b" * 64), store, lambda name, argument, a=told_back: a)
         assert told(replay) == {"model model": expected}
 
 
@@ -251,7 +253,7 @@ def test_a_model_that_is_in_mlflow_alone_is_looked_for_there(store: ObjectStore)
         asked.append(argument)
         return {"verdict": "identical", "why": "", "recorded": "", "replayed": ""}
 
-    assert compare(side("a" * 64), played(side("b" * 64), store), store, ask).verdict == "identical"
+    assert verdict(side("a" * 64), side("b" * 64), store, ask).verdict == "identical"
     assert asked == [{"store": store.where, "replayed": "b" * 64, "example": None, "run": "r", "name": "m", "flavor": "sklearn"}]
 
 
@@ -365,14 +367,6 @@ def test_what_this_package_shows_itself_is_excused_and_what_it_measures_is_not(s
 
     replay = verdict(side("3 runs"), side("no runs"), store, own=frozenset({1}))
     assert told(replay) == {"output stdout": "uncompared", "metric m": "different"}
-
-
-def test_a_result_is_found_by_its_name(store: ObjectStore) -> None:
-    events = [event(1, "x = 1", values={"x": "a" * 64}, writes=("x",)), event(2, "x = 2", values={"x": "b" * 64}, writes=("x",))]
-    replay = verdict(recording(events, [run(metrics={"m": 1.0})]), recording(events, [run(metrics={"m": 1.0})]), store)
-    assert (result(replay, "x").seq, result(replay, "x", 1).seq, result(replay, "metric").name) == (2, 1, "m")
-    with pytest.raises(NotFound, match="There is no result 'nosuch'"):
-        result(replay, "nosuch")
 
 
 def _printed(text: str) -> Output:
