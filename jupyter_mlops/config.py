@@ -13,6 +13,13 @@ from typing import Any
 
 from .errors import SettingsError
 
+RUN_ID = "MLOPS_RUN_ID"
+"""No setting: the variable by which a scheduler gives a run its id, the same each time that the run is begun."""
+SCHEDULE = "MLOPS_SCHEDULE"
+"""No setting: the name of the schedule that a run is of."""
+DUE = "MLOPS_DUE"
+"""No setting: the due time that a run is for, on the clock of its schedule, as ISO 8601."""
+
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
@@ -24,7 +31,7 @@ class Settings:
     for the bytes (default: `.mlops/objects`); `keep` the most bytes of data kept by themselves; `line` whether a line under a
     result cell shows its run; `trust` exact types that skops may load beyond those of known libraries; `pickle` MLflow flavors
     that may be saved by pickle; `secrets` further names whose values are secret; `database` the SQLAlchemy URL of the shared
-    state (default: `.mlops/state.db`).
+    state (default: `.mlops/shared.db`).
     """
 
     project: Path

@@ -11,6 +11,7 @@ import contextlib
 import json
 import math
 import os
+import time
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ from .tracking_server import OWN_ID, Refused, Servers, TrackingServer, Unreachab
 
 NOTE = "mlflow.note.content"
 _STATUSES = ("RUNNING", "FINISHED", "FAILED", "KILLED")
+_PARENT_SECONDS = 600.0
 
 
 class Waiting(Exception):
@@ -299,14 +301,35 @@ class Delivery:
     def _mlflow_tags(self, target: Target) -> dict[str, str | None]:
         state, header = target.state, target.session.header
         notebook = state.notebook or str(header.get("notebook") or "")
-        parent = self.ledger.place(state.parent) if state.parent else None
         return {
             "mlflow.user": str(header.get("user") or ""),
             "mlflow.source.name": notebook or self.settings.project.name,
             "mlflow.source.type": "NOTEBOOK" if notebook or target.session.cells or target.session.begun else "LOCAL",
             "mlflow.source.git.commit": target.environment.commit,
-            "mlflow.parentRunId": parent[0] if parent else "",
+            "mlflow.parentRunId": self._parent(target),
         }
+
+    def _parent(self, target: Target) -> str:
+        """MLflow's id of the run that this one hangs under, whichever session or machine it came from; "" while MLflow has none."""
+        parent = target.state.parent
+        if not parent:
+            return ""
+        known = self.ledger.place(parent)
+        if known is not None:
+            return known[0]
+        if "parent" not in target.sent:
+            experiment = target.state.experiment_id or target.server.experiment_id(self.experiment(target.session, target.state))
+            found = target.server.find_own(experiment, parent)
+            if found is None:
+                return ""
+            target.sent["parent"] = str(found.info.run_id)
+        return str(target.sent["parent"])
+
+    def place(self, target: Target) -> None:
+        """See that the run hangs where it belongs. Raises Waiting while the run above it, of another session, is not in MLflow yet."""
+        lately = time.time() - target.state.at < _PARENT_SECONDS
+        if target.state.own and target.state.parent and lately and not target.state.adopted and not self._parent(target):
+            raise Waiting("the run above it is not in MLflow yet")
 
     @staticmethod
     def _model_tag(target: Target) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config import Settings
 from ..errors import MlopsError
 from ..records import Problem
 from . import journal
@@ -19,12 +21,18 @@ if TYPE_CHECKING:
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def needed(home: Path, ledger: Ledger, objects: ObjectStore) -> set[str]:
-    """The digests of every object that a journal refers to, but for runs that were deleted and transports of models that are in MLflow.
+def needed(settings: Settings, ledger: Ledger, objects: ObjectStore) -> set[str]:
+    """The digests of every object that a journal or the result of a step refers to, but for runs that were deleted and transports of models
+    that are in MLflow.
 
-    A digest counts wherever it stands: what is not understood is kept.
+    A digest counts wherever it stands: what is not understood is kept. Raises StoreError when the shared state does not answer.
     """
-    roots: set[str] = set()
+    from .results import relied_upon
+    from .shared import SharedState
+
+    home = settings.home
+    with contextlib.closing(SharedState(settings)) as state:
+        roots = set(relied_upon(state))
     deleted = ledger.deleted()
     for path in journal.journals(home):
         records = journal.read(path)[0]
