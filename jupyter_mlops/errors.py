@@ -13,8 +13,11 @@ MlopsError                      (exit status 2)
 ├── NotRebuilt                  the packages of a run cannot be installed
 ├── StepRefused                 a step would not give the recorded result
 ├── PipelineError               a pipeline cannot be used as it is written
+├── OutputRefused               an output of a step cannot be kept
+├── ClusterLost                 the scheduler of a cluster does not answer
 └── StoreError                  a store cannot be reached or written
     ├── DiskFull
+    ├── LeaseLost               another took over what this process was doing
     └── WorkerUnavailable
 """
 
@@ -108,6 +111,20 @@ class PipelineError(MlopsError):
         super().__init__(where + what)
 
 
+class OutputRefused(MlopsError):
+    """An output of a step cannot be kept."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"The output {name!r} cannot be kept: {why}.")
+
+
+class ClusterLost(MlopsError):
+    """The scheduler of a cluster does not answer, or no worker is left."""
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(f"The cluster at {address} was lost ({why}): start it and run the same again; what is done stays done.")
+
+
 class StoreError(MlopsError):
     """A store cannot be reached or written."""
 
@@ -119,6 +136,13 @@ class DiskFull(StoreError):
         super().__init__(
             f"There is no room left on the disk of {where}: free some space, or run `mlops gc`; nothing stored before is affected."
         )
+
+
+class LeaseLost(StoreError):
+    """Another process took over what this one was doing, since it was not heard of for too long."""
+
+    def __init__(self, name: str, owner: str) -> None:
+        super().__init__(f"The lease of {name[:16]} was taken over from {owner}, which was not heard of in time: what it did is not kept.")
 
 
 class WorkerUnavailable(StoreError):

@@ -46,6 +46,11 @@ class _Record:
         known = {item.name for item in fields(cls)}  # type: ignore[arg-type]  # every subclass is a dataclass
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in known})
 
+    @classmethod
+    def of(cls, item: Self | Mapping[str, Any]) -> Self:
+        """The record itself, or the one that its JSON tells: records within others may be either."""
+        return item if isinstance(item, cls) else cls.from_json(item)  # type: ignore[arg-type]  # what is no record is its JSON
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output(_Record):
@@ -469,8 +474,24 @@ class StepRun(_Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gate(_Record):
+    """A condition that a release must meet. `state`: passed, failed, or unchecked where `why` says what is needed to check it.
+
+    `name` is the condition as a reader writes it (auc at least 0.7), `value` what was measured.
+    """
+
+    name: str
+    state: str
+    value: float | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineRun(_Record):
-    """One run of a pipeline. `id` is its run, under which those of its steps hang; `status`: done, failed or cancelled."""
+    """One run of a pipeline. `id` is its run, under which those of its steps hang; `status`: done, failed or cancelled.
+
+    `edges` maps each step to those that it takes something from or waits for; `gates` are the conditions of the pipeline's release.
+    """
 
     id: str
     name: str
@@ -480,3 +501,50 @@ class PipelineRun(_Record):
     params: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[StepRun, ...] = ()
     notes: tuple[str, ...] = ()
+    edges: Mapping[str, Any] = field(default_factory=dict)
+    gates: tuple[Gate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firing(_Record):
+    """One due time of a schedule. `state`: due, claimed, running, done, failed, skipped or missed; `why` says what led to it.
+
+    `due` is when the clock of its zone says so, `at` when it may start (`due` and its jitter). `run` is the id of the run, the same at
+    each of its `attempts`; `owner` is the scheduler that has or had it; `log` is the file with what the run printed.
+    """
+
+    job: str
+    due: int
+    state: str
+    run: str = ""
+    at: float = 0.0
+    attempts: int = 0
+    owner: str = ""
+    started: float | None = None
+    ended: float | None = None
+    log: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule(_Record):
+    """When a pipeline runs by itself. `pipeline` is its file, relative to the project where it lies in it.
+
+    `cron` is read on the clock of `timezone`. `catchup` says what becomes of due times at which no scheduler ran: none, latest or all of
+    them are run; `overlap` what becomes of one that comes while an earlier run goes on: skip, queue or allow. `jitter` is the most seconds
+    by which a start is put off. `next` is the next due time (None while paused), `last` the latest due time that has come, `missed` counts
+    those that were not run.
+    """
+
+    name: str
+    pipeline: str
+    cron: str
+    timezone: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    catchup: str = "latest"
+    overlap: str = "skip"
+    jitter: float = 0.0
+    paused: bool = False
+    next: int | None = None
+    last: Firing | None = None
+    missed: int = 0
