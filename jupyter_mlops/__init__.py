@@ -21,6 +21,7 @@ VERBS = (
     "snapshot", "load", "diff",
     "runs", "show", "compare", "status", "lineage",
     "slice", "replay", "restore", "step",
+    "run", "schedule", "scheduler", "export",
     "verify", "gc", "init", "doctor", "ui", "demo",
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from subprocess import Popen
 from typing import TYPE_CHECKING, Any
 
-from ..records import CellEvent, Input, Node, Problem, Run, to_json
+from ..records import CellEvent, Firing, Input, Node, Problem, Run, Schedule, StepPlan, to_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,6 +123,59 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run of a pipeline would do, step by step, and why. `edges` maps each step to those that it waits for."""
+
+    name: str
+    steps: tuple[StepPlan, ...] = ()
+    edges: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class Schedules(tuple[Schedule, ...]):
+    """Schedules by name. A tuple that shows itself as a table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduled:
+    """What was done with a schedule: `did` is added, changed, removed, paused or resumed."""
+
+    did: str
+    schedule: Schedule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The due times of the schedule `name`, the latest first; `more` tells that there are earlier ones. `timezone` is its clock's."""
+
+    name: str
+    timezone: str
+    firings: tuple[Firing, ...] = ()
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What a scheduler ran that was to run what was due at one moment; `coming` says what is due next."""
+
+    firings: tuple[Firing, ...] = ()
+    coming: str = ""
+
+
+AboutSchedules = Schedules | Scheduled | History | Served
+"""What the verbs of schedules return."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """The workflow that `export` wrote for a platform; `changed` tells whether the file was not so before, `notes` what is left to do."""
+
+    path: str
+    to: str
+    changed: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Demo:
     """What the demo made: the executed notebook and, of its runs, the table, a comparison and a lineage."""
 
@@ -146,7 +199,7 @@ def plain(answer: Any) -> Any:
 
 def inputs_of(run: Run) -> list[Input]:
     """The inputs of a run as records, whether it was read from JSON or not."""
-    return [item if isinstance(item, Input) else Input.from_json(item) for item in run.inputs]
+    return [Input.of(item) for item in run.inputs]
 
 
 def short(path: str) -> str:

@@ -20,6 +20,9 @@ from ..errors import NotFound, UsageError
 NAMES: ContextVar[Mapping[str, Any]] = ContextVar("NAMES", default={})  # noqa: B039  (nobody writes to the default)
 """The user's namespace while a magic is parsed; empty in a shell."""
 
+FORM: ContextVar[str] = ContextVar("FORM", default="")
+"""How the answer was asked for: "", --json or --csv. A verb that tells how it goes does so in that form."""
+
 _DIGEST = re.compile(r"[0-9a-f]{6,64}")
 
 
@@ -53,6 +56,12 @@ def _values(kind: object, tokens: Sequence[Token]) -> dict[str, Any]:
     return {name: _value(word) for name, word in _pair(kind, tokens).items()}
 
 
+def _given(kind: object, tokens: Sequence[Token]) -> dict[str, Any]:
+    # A text stays one: the pipeline's own defaults say what is a number and what is not.
+    names = NAMES.get()
+    return {name: names.get(word, word) for token in tokens for name, word in _pair(kind, [token]).items()}
+
+
 def _value(word: str) -> Any:
     names = NAMES.get()
     if word in names:
@@ -68,6 +77,9 @@ Data = Annotated[Any, Parameter(converter=_data, n_tokens=1)]
 
 Values = Annotated[Mapping[str, Any], Parameter(converter=_values, n_tokens=1)]
 """Named values, NAME=VALUE in a command; VALUE is a number, a text, JSON, or in a notebook a variable."""
+
+Given = Annotated[Mapping[str, Any] | None, Parameter(name=("--params", "-p"), converter=_given, n_tokens=-1, accepts_keys=False)]
+"""Parameters by name: a dict in Python; -p NAME=VALUE in a command, again for each further one."""
 
 Texts = Annotated[Mapping[str, str | None], Parameter(converter=_pair, n_tokens=1)]
 """Named texts, NAME=TEXT in a command."""

@@ -1,4 +1,4 @@
-"""The few blocks that every answer is shown with, whatever the surface: text, table, tree, code."""
+"""The few blocks that every answer is shown with, whatever the surface: text, table, tree, code, drawing."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of a table; `tone` as in Text, `number` tells that it is set flush right."""
+    """One cell of a table; `tone` as in Text, `number` tells that it is set flush right, `link` is the path of the file that it names."""
 
     text: str
     tone: str = "plain"
     number: bool = False
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +55,12 @@ class Code:
     language: str = "python"
 
 
-Block = Text | Table | Tree | Code
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A picture as SVG that takes the colours around it; a terminal leaves it out."""
+
+    svg: str
+
+
+Block = Text | Table | Tree | Code | Drawing
 Blocks = Sequence[Block]

@@ -41,11 +41,11 @@ def run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     try:
         words = common(arguments)
-        answer = application()(words.tokens or ("--help",))
-        if answer is None:
+        found = answer(words)
+        if found is None:
             return 0
-        show(answer, words.form, sys.stdout)
-        return status(answer)
+        show(found, words.form, sys.stdout)
+        return status(found)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -57,6 +57,17 @@ def run(arguments: Sequence[str]) -> int:
             raise
         print(f"mlops: {sentence(error)}", file=sys.stderr)
         return error.exit_status if isinstance(error, MlopsError) else 2
+
+
+def answer(words: Words, **options: Any) -> Any:
+    """What a command gives; None where it has printed its help. `options` are those of a call of the application."""
+    from .arguments import FORM
+
+    token = FORM.set(words.form)
+    try:
+        return application()(words.tokens or ("--help",), **options)
+    finally:
+        FORM.reset(token)
 
 
 @cache
@@ -97,11 +108,13 @@ def common(arguments: Sequence[str]) -> Words:
 
 
 def show(answer: Any, form: str, out: TextIO) -> None:
-    """Print an answer as a terminal's tables, as JSON, or as CSV."""
+    """Print an answer as a terminal's tables, as JSON, or as CSV. What ends a stream of JSON lines is a line itself."""
+    from ..records import PipelineRun
     from .answers import Page, plain
 
     if form == "--json":
-        print(json.dumps(plain(answer), indent=2, default=repr, ensure_ascii=False), file=out)
+        indent = None if isinstance(answer, PipelineRun) else 2
+        print(json.dumps(plain(answer), indent=indent, default=repr, ensure_ascii=False), file=out)
     elif form == "--csv":
         rows = answer.rows()
         writer = csv.DictWriter(out, list(rows[0]) if rows else ["id"], lineterminator="\n")
@@ -120,11 +133,19 @@ def show(answer: Any, form: str, out: TextIO) -> None:
 
 def status(answer: Any) -> int:
     """1 where the answer is no, else 0."""
-    from ..records import Replay
-    from .answers import Report
+    from ..records import PipelineRun, Replay
+    from .answers import Report, Served
 
-    no = (isinstance(answer, Report) and not answer.ok) or (isinstance(answer, Replay) and answer.verdict == "different")
-    return 1 if no else 0
+    match answer:
+        case Report():
+            return 0 if answer.ok else 1
+        case Served():
+            return 1 if any(firing.state == "failed" for firing in answer.firings) else 0
+        case Replay():
+            return 1 if answer.verdict == "different" else 0
+        case PipelineRun():
+            return 0 if answer.status == "done" and all(gate.state != "failed" for gate in answer.gates) else 1
+    return 0
 
 
 def sentence(error: BaseException) -> str:

@@ -19,6 +19,10 @@ from ..store import client
 from . import editing
 from .answers import Change, Collected, Comparison, Demo, Page, Prepared, Report, Runs, Story, Tracking
 from .arguments import Data, Texts, Values, is_digest
+from .pipeline_commands import export as export
+from .pipeline_commands import run as run
+from .pipeline_commands import schedule as schedule
+from .pipeline_commands import scheduler as scheduler
 
 
 def track(what: str = "status", /) -> Tracking | AbstractContextManager[Any]:
@@ -91,10 +95,11 @@ def delete(*runs: str) -> list[Change]:
     if not runs:
         raise UsageError("Say which run to delete: `mlops runs` lists them.")
     found = [find(ref) for ref in runs]
-    for run in found:
-        if run.status == "DELETED":
-            raise UsageError(f"Run {run.name} ({run.id[:8]}) is deleted already: `mlflow runs restore --run-id {run.id}` brings it back.")
-    return [editing.patch_run("deleted", run, {}, deleted=True) for run in found]
+    for item in found:
+        if item.status == "DELETED":
+            back = f"`mlflow runs restore --run-id {item.id}` brings it back"
+            raise UsageError(f"Run {item.name} ({item.id[:8]}) is deleted already: {back}.")
+    return [editing.patch_run("deleted", item, {}, deleted=True) for item in found]
 
 
 def snapshot(data: Data, /, *, name: str = "") -> Snapshot:

@@ -6,11 +6,13 @@ import io
 from collections.abc import Iterable
 from dataclasses import replace
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from ..records import Diff, Node, Replay, Restored, Run, Slice, Snapshot, Status, Step
-from .answers import Change, Collected, Comparison, Demo, Page, Prepared, Report, Runs, Story, Tracking
-from .blocks import Block, Blocks, Cell, Code, Table, Text, Tree
+from ..records import Diff, Node, PipelineRun, Replay, Restored, Run, Slice, Snapshot, Status, Step
+from .answers import AboutSchedules, Change, Collected, Comparison, Demo, Page, Plan, Prepared, Report, Runs, Story, Tracking
+from .blocks import Block, Blocks, Cell, Code, Drawing, Table, Text, Tree
 from .views import view
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from rich.tree import Tree as RichTree
 
 ANSWERS = (
-    Change, Collected, Comparison, Demo, Diff, Node, Page, Prepared,
+    *AboutSchedules.__args__, Change, Collected, Comparison, Demo, Diff, Node, Page, PipelineRun, Plan, Prepared,
     Replay, Report, Restored, Runs, Slice, Snapshot, Status, Step, Story, Tracking,
 )  # fmt: skip
 """The types that a notebook shows as tables. A single Run is shown through its Story."""
@@ -49,7 +51,8 @@ def to_terminal(answer: Any, console: Console) -> None:
     """Print an answer; lines never break inside a column of a terminal that is wide enough."""
     for whole in _spaced(blocks_of(answer)):
         for block in _fitted(whole, console.width):
-            console.print(_rich(block), soft_wrap=isinstance(block, Text))
+            if not isinstance(block, Drawing):
+                console.print(rich_of(block), soft_wrap=isinstance(block, (Text, Code)))
 
 
 def to_text(answer: Any, width: int = 160) -> str:
@@ -63,7 +66,12 @@ def to_text(answer: Any, width: int = 160) -> str:
 
 def to_html(answer: Any) -> str:
     """An answer as HTML that inherits font and colours, so that it reads on light and on dark ground."""
-    return f"<div class='jupyter-mlops' style='line-height:1.45'>{''.join(_html(block) for block in blocks_of(answer))}</div>"
+    return html_of(blocks_of(answer))
+
+
+def html_of(blocks: Blocks) -> str:
+    """Blocks as HTML, as `to_html` gives it for an answer."""
+    return f"<div class='jupyter-mlops' style='line-height:1.45'>{''.join(map(_html, blocks))}</div>"
 
 
 def blocks_of(answer: Any) -> Blocks:
@@ -86,15 +94,17 @@ def _spaced(blocks: Iterable[Block]) -> Iterable[Block]:
 _STYLES = {"plain": "", "title": "bold", "faint": "dim", "good": "green", "bad": "red"}
 
 
-def _rich(block: Block) -> RenderableType:
-    from rich.syntax import Syntax
+def rich_of(block: Text | Code | Tree | Table) -> RenderableType:
+    """A block as rich prints it; a path that is a link can be followed where the terminal knows how."""
     from rich.text import Text as RichText
 
     match block:
         case Text(text, tone):
             return RichText(text, style=_STYLES[tone])
         case Code(text, language):
-            return Syntax(text, language, theme="ansi_light", background_color="default", word_wrap=True)
+            from rich.syntax import Syntax
+
+            return Syntax(text, language, theme="ansi_light", background_color="default")
         case Tree():
             return _rich_tree(block)
         case Table():
@@ -112,8 +122,12 @@ def _rich_table(block: Table) -> RenderableType:
         right = bool(filled) and all(cell.number for cell in filled)
         table.add_column(RichText(column), justify="right" if right else "left", overflow="fold")
     for row in block.rows:
-        table.add_row(*(RichText(cell.text, style=_STYLES[cell.tone]) for cell in row))
+        table.add_row(*(RichText(cell.text, style=_rich_style(cell)) for cell in row))
     return table
+
+
+def _rich_style(cell: Cell) -> str:
+    return f"{_STYLES[cell.tone]} link {Path(cell.link).absolute().as_uri()}".strip() if cell.link else _STYLES[cell.tone]
 
 
 def _fitted(block: Block, width: int) -> Blocks:
@@ -182,6 +196,8 @@ def _html(block: Block) -> str:
             return f"<pre style='margin:.3em 0;padding:.4em .8em;background:rgba(128,128,128,.1);color:inherit'>{lines}</pre>"
         case Tree():
             return f"<ul style='margin:.2em 0'>{_html_tree(block)}</ul>"
+        case Drawing(svg):
+            return f"<div style='overflow:auto;max-height:40em;margin:.4em 0'>{svg}</div>"
         case Table(columns, rows):
             head = "".join(f"<th style='text-align:left'>{escape(column)}</th>" for column in columns)
             body = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in rows)
@@ -190,7 +206,12 @@ def _html(block: Block) -> str:
 
 
 def _html_cell(cell: Cell) -> str:
-    return f"<td style='text-align:{'right' if cell.number else 'left'};{_CSS[cell.tone]}'>{escape(cell.text)}</td>"
+    text = escape(cell.text)
+    if cell.link and not any(part.startswith(".") for part in Path(cell.link).parts):
+        text = f"<a href='{quote(cell.link)}' target='_blank'>{text}</a>"
+    elif cell.link:
+        text = f"<span title='{escape(cell.link)}'>{text}</span>"  # a Jupyter server does not serve hidden folders
+    return f"<td style='text-align:{'right' if cell.number else 'left'};{_CSS[cell.tone]}'>{text}</td>"
 
 
 def _html_tree(tree: Tree) -> str:

@@ -16,7 +16,7 @@ from ..config import Settings
 from ..errors import MlopsError
 from ..records import Problem
 from ..store import client, journal
-from .views import size
+from .quantities import size
 
 LEAST_DISK = 2 * 10**9
 """Bytes that should be free on the store's disk, so that a fit's model and data fit in."""

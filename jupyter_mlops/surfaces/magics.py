@@ -79,7 +79,7 @@ def _answer(shell: InteractiveShell, line: str) -> Any:
     words = cli.common(_words(line))
     token = NAMES.set(shell.user_ns)
     try:
-        answer = cli.application()(words.tokens or ("--help",), console=_console(shell))
+        answer = cli.answer(words, console=_console(shell))
     finally:
         NAMES.reset(token)
     if words.form:

@@ -11,11 +11,31 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..records import CellEvent, ColumnChange, Diff, Input, Node, Replay, Restored, Run, Slice, Snapshot, Status, Step
-from .answers import Change, Collected, Comparison, Demo, Page, Prepared, Report, Runs, Story, Tracking, inputs_of, short
+from ..records import CellEvent, ColumnChange, Diff, Input, Node, PipelineRun, Replay, Restored, Run, Slice, Snapshot, Status, Step
+from .answers import (
+    AboutSchedules,
+    Change,
+    Collected,
+    Comparison,
+    Demo,
+    Exported,
+    Page,
+    Plan,
+    Prepared,
+    Report,
+    Runs,
+    Story,
+    Tracking,
+    inputs_of,
+    short,
+)
 from .blocks import Block, Blocks, Cell, Code, Table, Text, Tree
+from .export_view import export_blocks
 from .line import direction, number
+from .pipeline_view import plan_blocks, run_blocks
+from .quantities import size, span
 from .replay_view import replay_blocks
+from .schedule_view import schedule_blocks
 from .slice_view import slice_blocks
 from .status_view import status_blocks
 from .step_view import restored_blocks, step_blocks
@@ -72,7 +92,7 @@ def _(runs: Runs) -> Blocks:
             *([_replayed(run.replay)] if replayed else []),
             *(_number(run.metrics.get(name)) for name in metrics),
             *(_value(run.params.get(name)) for name in params),
-            Cell(_span(run.seconds), number=True),
+            Cell(span(run.seconds), number=True),
             Cell(str((run.model or {}).get("class") or "")),
         )
         for run in runs
@@ -93,7 +113,7 @@ def _(story: Story) -> Blocks:
     where = f" in {short(run.notebook)}" if run.notebook else ""
     blocks: list[Block] = [
         Text(run.name, "title"),
-        Text(f"{run.status.lower()} · {run.experiment} · {_when(run.started)} · {_span(run.seconds)}{where}"),
+        Text(f"{run.status.lower()} · {run.experiment} · {_when(run.started)} · {span(run.seconds)}{where}"),
         Text(f"run {run.id}" + ("" if run.delivered else " (not in MLflow yet)"), "faint"),
     ]
     if run.replay:
@@ -173,6 +193,21 @@ def _(restored: Restored) -> Blocks:
 
 
 @view.register
+def _(run: PipelineRun) -> Blocks:
+    return run_blocks(run)
+
+
+@view.register
+def _(exported: Exported) -> Blocks:
+    return export_blocks(exported)
+
+
+@view.register
+def _(plan: Plan) -> Blocks:
+    return plan_blocks(plan)
+
+
+@view.register
 def _(snapshot: Snapshot) -> Blocks:
     table = snapshot.rows is not None and snapshot.columns is not None
     shape = f"{snapshot.rows:,} rows x {snapshot.columns:,} columns" if table else ""
@@ -191,7 +226,7 @@ def _(diff: Diff) -> Blocks:
     before, after = diff.rows
     rows = f"rows: {before:,} → {after:,}" if before is not None and after is not None else ""
     blocks: list[Block] = [Text(text) for text in (rows, diff.detail) if text]
-    changes = [item if isinstance(item, ColumnChange) else ColumnChange.from_json(item) for item in diff.columns]
+    changes = [ColumnChange.of(item) for item in diff.columns]
     shown = [change for change in changes if change.change != "same"]
     if shown:
         blocks.append(Table(("column", "change", "values changed", "before", "after"), tuple(_change(change) for change in shown)))
@@ -249,6 +284,11 @@ def _(page: Page) -> Blocks:
 
 
 @view.register
+def _(answer: AboutSchedules) -> Blocks:
+    return schedule_blocks(answer)
+
+
+@view.register
 def _(demo: Demo) -> Blocks:
     best = demo.comparison.runs[-1]
     folder = short(str(Path(demo.notebook).parent))
@@ -270,7 +310,7 @@ def _event(event: CellEvent) -> Blocks:
     facts = [
         f"cell [{event.seq}]",
         _when(event.started),
-        _span(event.seconds),
+        span(event.seconds),
         *([] if event.status in ("success", "ok") else [event.status]),
     ]
     flows = {"reads": sorted(set(event.reads)), "writes": sorted({*event.writes, *event.mutates})}
@@ -373,22 +413,6 @@ def _when(moment: float) -> str:
     if then[:3] == now[:3]:
         return time.strftime("%H:%M:%S", then)
     return time.strftime("%d %b %H:%M" if then.tm_year == now.tm_year else "%Y-%m-%d", then)
-
-
-def _span(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
-
-
-def size(count: int) -> str:
-    """A number of bytes for a reader: 174.0 MB."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= factor:
-            return f"{count / factor:.1f} {unit}"
-    return f"{count} bytes"
 
 
 def _number(value: float | None) -> Cell:

@@ -16,6 +16,7 @@ from jupyter_mlops.surfaces import cli, commands
 VERBS = [
     "track", "log", "tag", "note", "delete", "snapshot", "load", "diff", "runs", "show", "compare", "status", "lineage",
     "slice", "replay", "restore", "step",
+    "run", "schedule", "scheduler", "export",
     "verify", "gc", "init", "doctor", "ui", "demo",
 ]  # fmt: skip
 
@@ -48,7 +49,9 @@ def test_a_verb_is_typed_and_documented_and_a_command(verb: str, capsys: pytest.
     assert cli.run([verb, "--help"]) == 0
     help_text = capsys.readouterr().out
     assert function.__doc__.splitlines()[0] in help_text
-    options = {f"--{name.replace('_', '-')}" for name, item in parameters.items() if item.kind is inspect.Parameter.KEYWORD_ONLY}
+    options = {
+        f"--{name.rstrip('_').replace('_', '-')}" for name, item in parameters.items() if item.kind is inspect.Parameter.KEYWORD_ONLY
+    }
     assert options <= set(re.findall(r"--[\w-]+", help_text))
 
 

@@ -11,7 +11,6 @@ from jupyter_mlops.surfaces.cli import run
 
 WRONG = [
     ("nosuch", 'Unknown command "nosuch"'),
-    ("run", "Unknown command"),
     ("Runs", "Unknown command"),
     ("--nosuch", "Unknown command"),
     ("runs --nosuch", "Unknown option"),
@@ -58,6 +57,16 @@ WRONG = [
     ("step nosuch.ipynb --out step.ipynb", "Say what the step is to give"),
     ("step nosuch.ipynb --result auc --out step.txt", "let --out end with .ipynb"),
     ("step nosuch.ipynb --result auc --out step.ipynb", "There is no notebook 'nosuch.ipynb'"),
+    ("run", "Say what to run"),
+    ("run nosuch.yaml", "There is no file 'nosuch.yaml'"),
+    ("run here.txt", "give one pipeline.yaml, or one or more notebooks"),
+    ("run pipeline.yaml -p month", "write NAME=VALUE"),
+    ("run pipeline.yaml --jobs 0", "--jobs 0 runs nothing"),
+    ("run pipeline.yaml --from nosuch", "there is no step 'nosuch'"),
+    ("run pipeline.yaml --only nosuch --dry-run", "there is no step 'nosuch'"),
+    ("run pipeline.yaml -p year=2013", "year"),
+    ("run pipeline.yaml pipeline.yaml", "give one pipeline.yaml, or one or more notebooks"),
+    ("run pipeline.yaml --csv", "--csv is for `mlops runs`"),
     ("gc --dry-run yes", "Unused"),
     ("init --experiment ", "Give the experiment a name"),
     ("verify everything", "Unused"),
@@ -68,6 +77,7 @@ WRONG = [
 @pytest.mark.parametrize(("command", "sentence"), WRONG, ids=[command for command, _ in WRONG])
 def test_wrong_use_is_told_in_one_sentence(project: Path, capsys: pytest.CaptureFixture[str], command: str, sentence: str) -> None:
     (project / "here.txt").write_text("here")
+    (project / "pipeline.yaml").write_text("params: {month: 3}\nsteps: {greet: {shell: 'echo {month}'}}\n")
     assert run(command.split(" ") if command else []) == 2
     out, err = capsys.readouterr()
     assert out == ""
