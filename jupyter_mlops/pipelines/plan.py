@@ -184,18 +184,17 @@ def planned(pipeline: Pipeline, commits: Commits, selected: Collection[str] | No
     return Planner(pipeline, commits, force=force).plans(selected)
 
 
-def holds(pipeline: Pipeline, step: PipelineStep, inputs: Mapping[str, str], before: str, seen: contents.Contents) -> bool:
-    """Whether the key of a step is still `before`, as it was when its `inputs` (digests by name) were taken.
+def holds(look: Look, pipeline: Pipeline, above: Collection[str], seen: contents.Contents) -> bool:
+    """Whether the key of a step is still what it was when it was looked at; `above` are those of its inputs that other steps gave.
 
-    To be asked when the step has run: a file that changed meanwhile was read as it was before, or after. Raises PipelineError for one that
-    is gone.
+    To be asked when the step has run: a file that changed meanwhile was read as it was before, or after.
     """
-    names = frozenset(item.name for item in pipeline.steps)
-    now = {
-        name: inputs[name] if graph.reference(value, names) is not None else seen.given(value, step.name, name) or inputs[name]
-        for name, value in step.inputs.items()
-    }
-    return key(Keys(seen).parts(step, now, pipeline)) == before
+    step, inputs = look.step, dict(look.inputs)
+    try:
+        inputs |= {name: seen.given(value, step.name, name) or "" for name, value in step.inputs.items() if name not in above}
+        return key(Keys(seen).parts(step, inputs, pipeline)) == look.key
+    except PipelineError:  # one of them is gone
+        return False
 
 
 def opened(settings: Settings, pipeline: Pipeline) -> Commits:

@@ -137,7 +137,7 @@ def test_what_changed_while_a_step_ran_is_noticed(
 ) -> None:
     look = Planner(pipeline, commits).look(STEPS[0], {})
     edit(project)
-    assert holds(pipeline, STEPS[0], look.inputs, look.key, commits.contents) is held
+    assert holds(look, pipeline, (), commits.contents) is held
 
 
 def test_a_step_that_gives_the_same_again_leaves_what_depends_on_it(pipeline: Pipeline, commits: Commits, project: Path) -> None:
