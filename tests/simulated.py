@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-from jupyter_mlops.pipelines.firings import Claim
-from jupyter_mlops.pipelines.scheduler import Outcome, Scheduler
+from jupyter_mlops.pipelines.scheduling.firings import Claim
+from jupyter_mlops.pipelines.scheduling.scheduler import Outcome, Scheduler
 from jupyter_mlops.store.shared import SharedState
 
 

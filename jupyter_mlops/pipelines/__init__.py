@@ -1,1 +1,1 @@
-"""Notebooks as steps: cut out of what was explored, parameterised, and proved before they are written."""
+"""Notebooks as steps, steps as pipelines: cut out of what was explored, run once for each thing they are given, here or elsewhere."""

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import UsageError
-from ..pipelines import definition, export_airflow, export_github, export_gitlab
-from ..pipelines.export_marks import is_untouched, marked
-from ..pipelines.export_project import Project, project_of
+from ..pipelines.definition import loading
+from ..pipelines.exporting import export_airflow, export_github, export_gitlab
+from ..pipelines.exporting.export_marks import is_untouched, marked
+from ..pipelines.exporting.export_project import Project, project_of
 from .answers import Exported, short
 
 _NAMES: dict[str, Callable[[Project], str]] = {
@@ -26,7 +27,7 @@ _NOTES: dict[str, Callable[[Project], tuple[str, ...]]] = {
 
 def export(path: Path, to: str, out: Path | None, *, force: bool) -> Exported:
     """Write the workflow to `out` (default: where the platform looks for it). Raises UsageError where that would undo an edit."""
-    project = project_of(definition.parameters(definition.load(path), {}))
+    project = project_of(loading.parameters(loading.load(path), {}))
     file = Path(out) if out is not None else project.root / _NAMES[to](project)
     text = marked(_written(project, to, file.absolute()))
     before = file.read_text(encoding="utf-8") if file.exists() else None

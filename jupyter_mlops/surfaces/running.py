@@ -37,8 +37,8 @@ class Reports:
 
 def plan(choice: Choice, reports: Reports) -> Plan:
     """What would run, and why; nothing is run and only the graph is written."""
-    from ..pipelines import graph
-    from ..pipelines.plan import opened, planned
+    from ..pipelines.caching.plan import opened, planned
+    from ..pipelines.definition import graph
 
     pipeline = pipeline_of(choice)
     chosen = graph.selected(pipeline, choice.only, choice.start)
@@ -53,7 +53,7 @@ def plan(choice: Choice, reports: Reports) -> Plan:
 
 def run(choice: Choice, reports: Reports, *, on: str, jobs: int | None, out: Path | None) -> PipelineRun:
     """Run it, show how it goes, write the reports, and say how to go on where a step failed."""
-    from ..pipelines import graph
+    from ..pipelines.definition import graph
 
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs {jobs} runs nothing: give 1 or more.")
@@ -61,8 +61,8 @@ def run(choice: Choice, reports: Reports, *, on: str, jobs: int | None, out: Pat
     graph.selected(pipeline, choice.only, choice.start)
     edges = graph.upstream(pipeline)
     # Only now: nobody waits for the runner to be told that a word is wrong.
-    from ..pipelines import runner
-    from ..pipelines.gates import judged
+    from ..pipelines.running import runner
+    from ..pipelines.running.gates import judged
     from .progress import progress
 
     with progress(pipeline.name, edges) as told:
@@ -78,7 +78,7 @@ def run(choice: Choice, reports: Reports, *, on: str, jobs: int | None, out: Pat
 
 def pipeline_of(choice: Choice) -> Pipeline:
     """The pipeline that the sources give, with its parameters set. Raises UsageError, NotFound and PipelineError."""
-    from ..pipelines import definition
+    from ..pipelines.definition import loading
 
     sources = [Path(source) for source in choice.sources]
     if not sources:
@@ -87,13 +87,13 @@ def pipeline_of(choice: Choice) -> Pipeline:
         if not source.is_file():
             raise NotFound("file", str(source), "`mlops run` takes a pipeline.yaml, or one or more notebooks.")
     if all(source.suffix == ".ipynb" for source in sources):
-        found = definition.from_notebooks(sources)
+        found = loading.from_notebooks(sources)
     elif len(sources) == 1 and sources[0].suffix in (".yaml", ".yml"):
-        found = definition.load(sources[0])
+        found = loading.load(sources[0])
     else:
         names = ", ".join(str(source) for source in sources)
         raise UsageError(f"Cannot run {names} together: give one pipeline.yaml, or one or more notebooks.")
-    return definition.parameters(found, choice.params)
+    return loading.parameters(found, choice.params)
 
 
 def way_on(pipeline: Pipeline, found: PipelineRun, choice: Choice) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def line(event: Mapping[str, Any]) -> str:
 
 def moment(seconds: float, timezone: str) -> str:
     """A moment on the clock of a zone: Mon 23 Nov 06:00 CET."""
-    from ..pipelines.due import zone
+    from ..pipelines.scheduling.due import zone
 
     shown = datetime.fromtimestamp(seconds, zone(timezone))
     year = "" if shown.year == datetime.now(shown.tzinfo).year else " %Y"

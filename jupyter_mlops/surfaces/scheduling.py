@@ -14,12 +14,12 @@ from typing import Any
 
 from .. import config
 from ..errors import NotFound, UsageError
-from ..pipelines.due import local_zone
-from ..pipelines.kinds import seconds
-from ..pipelines.launching import PipelineStarter
-from ..pipelines.schedule import Schedules as Kept
-from ..pipelines.schedule import check, params_at
-from ..pipelines.scheduler import Scheduler, StoreClock
+from ..pipelines.definition.kinds import seconds
+from ..pipelines.scheduling.due import local_zone
+from ..pipelines.scheduling.launching import PipelineStarter
+from ..pipelines.scheduling.schedule import Schedules as Kept
+from ..pipelines.scheduling.schedule import check, params_at
+from ..pipelines.scheduling.scheduler import Scheduler, StoreClock
 from ..records import Schedule
 from ..store.shared import SharedState
 from .answers import History, Scheduled, Schedules, Served

@@ -11,7 +11,7 @@ from . import editing
 
 def step(source: str | None, results: tuple[str, ...], out: Path) -> Step:
     """Cut a step out of a run or notebook, telling each stage on stderr."""
-    from ..pipelines.cutting import cut
+    from ..pipelines.steps.cutting import cut
     from .commands import find
 
     if source is None or not source.endswith(".ipynb"):

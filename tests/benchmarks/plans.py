@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import median
 
 from jupyter_mlops.config import Settings
-from jupyter_mlops.pipelines.commits import Commit, Commits
-from jupyter_mlops.pipelines.plan import Planner, opened, planned
+from jupyter_mlops.pipelines.caching.commits import Commit, Commits
+from jupyter_mlops.pipelines.caching.plan import Planner, opened, planned
 from jupyter_mlops.records import Pipeline, PipelineStep
 from jupyter_mlops.store.leases import Lease
 

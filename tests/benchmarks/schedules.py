@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import takewhile
 
 from jupyter_mlops.config import Settings
-from jupyter_mlops.pipelines.schedule import Schedules, cron_of
+from jupyter_mlops.pipelines.scheduling.schedule import Schedules, cron_of
 from jupyter_mlops.records import Schedule
 from jupyter_mlops.store.shared import SharedState
 from tests.simulated import World

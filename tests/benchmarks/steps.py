@@ -17,8 +17,9 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 from jupyter_mlops import config
-from jupyter_mlops.pipelines import definition, runner
-from jupyter_mlops.pipelines.kernels import WarmKernels
+from jupyter_mlops.pipelines.definition import loading
+from jupyter_mlops.pipelines.kernels.warm import WarmKernels
+from jupyter_mlops.pipelines.running import runner
 
 from .kernels import empty_folder
 from .table import Row, row
@@ -122,7 +123,7 @@ def _pipeline(folder: Path, steps: int, chained: bool) -> Path:
 def _run(file: Path) -> float:
     """Seconds of the first run of a pipeline, in a process that has imported what it needs, as its peers' has."""
     start = time.perf_counter()
-    done = runner.run(definition.load(file), settings=config.load(file.parent))
+    done = runner.run(loading.load(file), settings=config.load(file.parent))
     if done.status != "done":
         raise RuntimeError(f"{file.name}: {[(step.step, step.error) for step in done.steps if step.error]}")
     return time.perf_counter() - start

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from jupyter_mlops.pipelines.engine import Executed, execute
+from jupyter_mlops.pipelines.kernels.engine import Executed, execute
 from tests.delivery_desk import wait_until
 
 FAULTS = int(os.environ.get("MLOPS_FAULTS", "25"))
@@ -30,7 +30,7 @@ STEADY = "for number in range(5):\n    print(number, 'x' * 1000, flush=True)\n  
 RUNNER = """
 import sys
 from pathlib import Path
-from jupyter_mlops.pipelines.engine import MlopsEngine
+from jupyter_mlops.pipelines.kernels.engine import MlopsEngine
 import papermill
 papermill.execute_notebook(sys.argv[1], sys.argv[2], engine_name="mlops", progress_bar=False)
 """
@@ -127,10 +127,10 @@ def test_a_disk_that_fills_as_a_step_is_saved_leaves_the_last_whole_notebook(tmp
 
 
 def test_a_server_of_kernels_that_is_killed_fails_the_step_and_the_next_has_a_new_one(tmp_path: Path) -> None:
-    from jupyter_mlops.pipelines import kernels
+    from jupyter_mlops.pipelines.kernels import warm
 
     path = steady(tmp_path)
-    server = psutil.Process(kernels.shared()._process.pid)
+    server = psutil.Process(warm.shared()._process.pid)
 
     def kill() -> None:
         wait_until(lambda: (tmp_path / "pids").exists(), 120)

@@ -40,7 +40,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from jupyter_mlops import config
-from jupyter_mlops.pipelines import runner
+from jupyter_mlops.pipelines.running import runner
 from tests.faults.test_pipeline_faults import twenty
 done = runner.run(twenty(Path.cwd(), int(sys.argv[1])), settings=config.load(), jobs=2)
 print(*(f"{step.step}: {step.error}" for step in done.steps if step.error), file=sys.stderr)

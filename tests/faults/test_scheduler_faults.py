@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from jupyter_mlops.config import Settings
 from jupyter_mlops.errors import StoreError
-from jupyter_mlops.pipelines.schedule import Schedules, cron_of
+from jupyter_mlops.pipelines.scheduling.schedule import Schedules, cron_of
 from jupyter_mlops.records import Schedule
 from jupyter_mlops.store.shared import SharedState
 from tests.clocks import ZONES, changes, on_the_wall
@@ -35,7 +35,7 @@ import json, os, signal, sys, threading, time
 from pathlib import Path
 from sqlalchemy import text
 from jupyter_mlops.config import Settings
-from jupyter_mlops.pipelines.scheduler import Outcome, Scheduler
+from jupyter_mlops.pipelines.scheduling.scheduler import Outcome, Scheduler
 from jupyter_mlops.store.shared import SharedState
 
 state = SharedState(Settings(project=Path(sys.argv[1]), database=json.loads(sys.argv[2])))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_mlops import config
-from jupyter_mlops.pipelines import runner
+from jupyter_mlops.pipelines.running import runner
 from jupyter_mlops.records import Pipeline, PipelineRun, PipelineStep
 
 

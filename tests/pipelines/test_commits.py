@@ -10,8 +10,8 @@ import pytest
 
 from jupyter_mlops import errors
 from jupyter_mlops.config import Settings
-from jupyter_mlops.pipelines import contents
-from jupyter_mlops.pipelines.commits import NEVER, Commit, Commits
+from jupyter_mlops.pipelines.caching import contents
+from jupyter_mlops.pipelines.caching.commits import NEVER, Commit, Commits
 from jupyter_mlops.store import live, snapshots
 from jupyter_mlops.store.leases import Lease
 from jupyter_mlops.store.objects import open_objects
@@ -26,8 +26,8 @@ PARTS = {"params": {"month": 3, "name": "ø\x00"}}
 COMMIT = Commit(key=KEY, parts=PARTS, pipeline="flights", step="prepare", outputs=OUTPUTS, run="r", seconds=1.5)
 
 _COMMITS = """
-from jupyter_mlops.pipelines import contents
-from jupyter_mlops.pipelines.commits import Commit, Commits
+from jupyter_mlops.pipelines.caching import contents
+from jupyter_mlops.pipelines.caching.commits import Commit, Commits
 from jupyter_mlops.store.shared import SharedState
 from jupyter_mlops.store.state import Ledger
 commits = Commits(SharedState(settings), contents.opened(settings.project, settings.home))

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from jupyter_mlops import errors
-from jupyter_mlops.pipelines import contents
-from jupyter_mlops.pipelines.contents import Contents
+from jupyter_mlops.pipelines.caching import contents
+from jupyter_mlops.pipelines.caching.contents import Contents
 
 
 @pytest.fixture

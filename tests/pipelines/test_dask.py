@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from jupyter_mlops import config
 from jupyter_mlops.errors import ClusterLost
-from jupyter_mlops.pipelines import definition
+from jupyter_mlops.pipelines.definition import loading
 from jupyter_mlops.store.shared import SharedState
 from tests.databases import Postgres
 from tests.delivered import flush
@@ -50,7 +50,7 @@ def test_steps_run_on_workers_and_tell_how_far_they_are(project: Path, dask: Clu
         "  make: {notebook: make.ipynb, params: {rows: 4}}\n"
         "  show: {shell: 'echo {total} > {out}', inputs: {total: make.total}, outputs: {out: total.txt}}\n"
     )
-    flow = definition.parameters(definition.load(project / "pipeline.yaml"), {})
+    flow = loading.parameters(loading.load(project / "pipeline.yaml"), {})
     told = Told()
     done = run(flow, told, executor=dask.address)
     assert (done.status, (project / "total.txt").read_text()) == ("done", "6\n")
@@ -184,7 +184,7 @@ def test_workers_of_other_machines_need_nothing_of_the_project(
         monkeypatch.setenv("MLOPS_DATABASE", postgres_server.database())
         for _ in range(2):
             found.add(hidden=project if elsewhere else None)
-        flow = definition.parameters(definition.load(project / "pipeline.yaml"), {})
+        flow = loading.parameters(loading.load(project / "pipeline.yaml"), {})
         done = run(flow, executor=found.address)
         told = {step.step: step for step in done.steps}
         assert [step.error for step in done.steps] == [""] * 4

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_mlops.errors import PipelineError
-from jupyter_mlops.pipelines import definition, grammar, graph, kinds, templates, yaml_lines
+from jupyter_mlops.pipelines.definition import grammar, graph, kinds, loading, templates, yaml_lines
 from jupyter_mlops.records import Pipeline, PipelineStep
 
 from .notebook_files import write
@@ -57,7 +57,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def load(text: str) -> Pipeline:
     Path("pipeline.yaml").write_text(text)
-    return definition.load(Path("pipeline.yaml"))
+    return loading.load(Path("pipeline.yaml"))
 
 
 def test_a_pipeline_is_read_whole(folder: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_pipeline_is_read_whole(folder: Path) -> None:
 
 
 def test_parameters_fill_the_templates_with_their_own_types(folder: Path) -> None:
-    filled = definition.parameters(load(FLIGHTS), {"month": "3"})
+    filled = loading.parameters(load(FLIGHTS), {"month": "3"})
     steps = {step.name: step for step in filled.steps}
     assert filled.params == {"month": 3, "carriers": ["AA", "UA"]}
     assert steps["prepare"].params == {"month": 3}
@@ -243,7 +243,7 @@ def test_a_file_that_is_no_pipeline_is_refused(folder: Path, text: str, message:
 def test_a_missing_file_is_named_with_its_neighbour(folder: Path) -> None:
     load(FLIGHTS)
     with pytest.raises(PipelineError) as raised:
-        definition.load(Path("pipline.yaml"))
+        loading.load(Path("pipline.yaml"))
     assert str(raised.value) == "there is no file pipline.yaml: did you mean 'pipeline.yaml'?"
 
 
@@ -277,7 +277,7 @@ def test_a_notebook_that_declares_nothing_takes_anything(folder: Path) -> None:
 def test_names_may_be_of_any_script(folder: Path) -> None:
     write(folder / "år.ipynb", "år = 2013", "{'målt': 1}")
     text = "steps:\n  a: {notebook: år.ipynb, params: {år: 1}}\n  b: {shell: 'cat {målt}', inputs: {målt: a.målt}}\n"
-    assert [step.inputs for step in definition.parameters(load(text), {}).steps] == [{}, {"målt": "a.målt"}]
+    assert [step.inputs for step in loading.parameters(load(text), {}).steps] == [{}, {"målt": "a.målt"}]
     with pytest.raises(PipelineError, match=r"step 'a' gives no 'malt': it gives målt\."):
         load(text.replace("a.målt", "a.malt"))
 
@@ -328,7 +328,7 @@ def test_a_given_value_takes_the_type_of_the_default(default: Any, text: Any, va
 )  # fmt: skip
 def test_a_given_value_that_cannot_be_is_refused(folder: Path, given: dict[str, Any], message: str) -> None:
     with pytest.raises(PipelineError) as raised:
-        definition.parameters(load(FLIGHTS), given)
+        loading.parameters(load(FLIGHTS), given)
     assert str(raised.value) == message
 
 
@@ -358,7 +358,7 @@ def test_a_parameter_may_be_made_of_earlier_ones(folder: Path) -> None:
     text = changed("carriers: [AA, UA]}", 'file: "data/{month}.csv"}')
     text = text.replace("data/flights.csv", '"{file}"').replace("{table} {month}", "{table} {file}")
     for values, path in (({}, "data/3.csv"), ({"month": "4"}, "data/4.csv"), ({"file": "x.csv"}, "x.csv")):
-        steps = definition.parameters(load(text), values).steps
+        steps = loading.parameters(load(text), values).steps
         assert (steps[0].inputs, steps[2].params) == ({"flights": path}, {"file": path})
 
 
@@ -367,7 +367,7 @@ def test_notebooks_alone_are_joined_by_names(folder: Path) -> None:
     (folder / "data").mkdir()
     (folder / "data/flights.csv").write_text("")
     paths = [Path("notebooks/train.ipynb"), Path("evaluate.ipynb"), folder / "notebooks/prepare.ipynb"]
-    made = definition.from_notebooks(paths)
+    made = loading.from_notebooks(paths)
     assert (made.name, made.folder, made.path) == (folder.name, str(folder), "")
     assert [(step.name, step.source, step.inputs) for step in made.steps] == [
         ("train", "notebooks/train.ipynb", {"table": "prepare.table"}),
@@ -375,7 +375,7 @@ def test_notebooks_alone_are_joined_by_names(folder: Path) -> None:
         ("prepare", "notebooks/prepare.ipynb", {}),
     ]
     assert [step.name for step in graph.ordered(made)] == ["prepare", "train", "evaluate"]
-    filled = definition.parameters(made, {"month": "4", "table": "other.parquet", "names": '["a"]'})
+    filled = loading.parameters(made, {"month": "4", "table": "other.parquet", "names": '["a"]'})
     assert [(step.params, step.inputs) for step in filled.steps] == [
         ({"names": ["a"]}, {"table": "other.parquet"}),
         ({"month": 4}, {"model": "train.model", "table": "other.parquet"}),
@@ -384,15 +384,15 @@ def test_notebooks_alone_are_joined_by_names(folder: Path) -> None:
 
 
 def test_one_notebook_is_a_pipeline(folder: Path) -> None:
-    made = definition.from_notebooks([Path("notebooks/plain.ipynb")])
+    made = loading.from_notebooks([Path("notebooks/plain.ipynb")])
     assert (made.name, [step.name for step in made.steps]) == ("plain", ["plain"])
-    assert definition.parameters(made, {"any": "3"}).steps[0].params == {"any": 3}
+    assert loading.parameters(made, {"any": "3"}).steps[0].params == {"any": 3}
 
 
 def test_a_file_that_a_cut_step_reads_is_its_input(folder: Path) -> None:
     step = {"parameters": [{"name": "flights", "source": "file"}]}
     write(folder / "cut.ipynb", "flights = 'checks.py'", mlops={"step": step})
-    assert definition.from_notebooks([Path("cut.ipynb")]).steps[0].inputs == {"flights": "checks.py"}
+    assert loading.from_notebooks([Path("cut.ipynb")]).steps[0].inputs == {"flights": "checks.py"}
 
 
 @pytest.mark.parametrize(
@@ -416,17 +416,17 @@ def test_notebooks_that_do_not_fit_are_refused(folder: Path, names: list[str], g
     write(folder / "loop.ipynb", "there = 1", "{'here': here}")
     write(folder / "back.ipynb", "here = 1", "{'there': there}")
     with pytest.raises(PipelineError) as raised:
-        definition.parameters(definition.from_notebooks([Path(name) for name in names]), given)
+        loading.parameters(loading.from_notebooks([Path(name) for name in names]), given)
     assert str(raised.value) == message
 
 
 def test_notebooks_called_alike_are_told_apart_by_their_folders(folder: Path) -> None:
     write(folder / "other/train.ipynb")
-    made = definition.from_notebooks([Path("notebooks/train.ipynb"), Path("other/train.ipynb")])
+    made = loading.from_notebooks([Path("notebooks/train.ipynb"), Path("other/train.ipynb")])
     assert [step.name for step in made.steps] == ["notebooks-train", "other-train"]
 
 
-SCHEMA = json.loads(files("jupyter_mlops.pipelines").joinpath("pipeline.schema.json").read_text())
+SCHEMA = json.loads(files("jupyter_mlops.pipelines.definition").joinpath("pipeline.schema.json").read_text())
 
 
 def test_the_published_schema_is_the_grammar() -> None:

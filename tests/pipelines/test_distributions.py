@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_mlops.pipelines import distributions
-from jupyter_mlops.pipelines.distributions import Distributions, normal
-from jupyter_mlops.pipelines.memory import Memory
+from jupyter_mlops.pipelines.caching import distributions
+from jupyter_mlops.pipelines.caching.distributions import Distributions, normal
+from jupyter_mlops.pipelines.caching.memory import Memory
 
 
 def test_all_that_is_installed_here_is_found_as_python_finds_it(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import papermill_io
 
 from jupyter_mlops import config
-from jupyter_mlops.pipelines import client
-from jupyter_mlops.pipelines.engine import Executed, Tracked, execute
+from jupyter_mlops.pipelines.kernels import client
+from jupyter_mlops.pipelines.kernels.engine import Executed, Tracked, execute
 from jupyter_mlops.tracking import session as sessions
 from tests.delivered import settled, with_database
 from tests.delivery_desk import wait_until

@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from jupyter_mlops.errors import UsageError
-from jupyter_mlops.pipelines.children import supervise
-from jupyter_mlops.pipelines.executors import LocalExecutor, connect
-from jupyter_mlops.pipelines.room import Room
-from jupyter_mlops.pipelines.task import Stopped
+from jupyter_mlops.pipelines.running.children import supervise
+from jupyter_mlops.pipelines.running.executors import LocalExecutor, connect
+from jupyter_mlops.pipelines.running.room import Room
+from jupyter_mlops.pipelines.running.task import Stopped
 from jupyter_mlops.records import PipelineStep
 from tests.delivery_desk import wait_until
 
@@ -106,7 +106,7 @@ def test_what_is_raised_while_a_process_works_ends_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_process_does_not_outlive_its_supervisor(tmp_path: Path, number: signal.Signals) -> None:
     code = (
-        "import os, pathlib; from jupyter_mlops.pipelines.children import supervise; "
+        "import os, pathlib; from jupyter_mlops.pipelines.running.children import supervise; "
         "supervise(['/bin/sh', '-c', 'echo $$; sleep 1000; true'], cwd=pathlib.Path('.'), env=dict(os.environ), log=pathlib.Path('log'))"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)

@@ -13,7 +13,8 @@ import jsonschema
 import pytest
 
 from jupyter_mlops.errors import UsageError
-from jupyter_mlops.pipelines import definition, export_project, yaml_lines
+from jupyter_mlops.pipelines.definition import loading, yaml_lines
+from jupyter_mlops.pipelines.exporting import export_project
 from jupyter_mlops.surfaces import cli
 from jupyter_mlops.surfaces.exporting import export
 
@@ -232,7 +233,7 @@ def test_the_project_is_installed_as_it_says(repository: Path, found: dict[str, 
     (repository / "requirements.txt").unlink()
     for name, text in found.items():
         (repository / name).write_text(text)
-    project = export_project.project_of(definition.load(Path("flights/pipeline.yaml")))
+    project = export_project.project_of(loading.load(Path("flights/pipeline.yaml")))
     assert (list(project.install), project.mlops) == (install, mlops)
 
 
@@ -254,7 +255,7 @@ def test_the_project_is_installed_as_it_says(repository: Path, found: dict[str, 
 )
 def test_a_schedule_is_written_as_every_platform_reads_it(repository: Path, cron: str, plain: str | None) -> None:
     Path("flights/pipeline.yaml").write_text(WHOLE.replace("30 6 * * 1-5", cron))
-    pipeline = definition.load(Path("flights/pipeline.yaml"))
+    pipeline = loading.load(Path("flights/pipeline.yaml"))
     if plain is not None:
         assert export_project.cron_of(pipeline) == (plain, "Europe/Copenhagen")
     else:

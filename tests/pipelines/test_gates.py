@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_mlops.pipelines.gates import judged
+from jupyter_mlops.pipelines.running.gates import judged
 from jupyter_mlops.records import Gate, StepRun
 
 STEPS = (

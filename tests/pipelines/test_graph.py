@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from jupyter_mlops.errors import PipelineError
-from jupyter_mlops.pipelines import graph
+from jupyter_mlops.pipelines.definition import graph
 from jupyter_mlops.records import Pipeline, PipelineStep
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from jupyter_mlops.pipelines.kernels import WarmKernels
+from jupyter_mlops.pipelines.kernels.warm import WarmKernels
 
 DRAWS = """
 import random, tempfile, uuid, os, numpy, pandas
@@ -217,7 +217,7 @@ def test_what_a_kernel_leaves_open_is_written_as_it_ends(live: Live, tmp_path: P
 
 PARENT = """
 import asyncio, os, sys, time
-from jupyter_mlops.pipelines.kernels import WarmKernels
+from jupyter_mlops.pipelines.kernels.warm import WarmKernels
 kernels = WarmKernels(())
 async def main():
     manager = kernels.manager("python3")

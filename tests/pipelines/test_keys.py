@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from jupyter_mlops import errors
-from jupyter_mlops.pipelines import keys
-from jupyter_mlops.pipelines.contents import Contents
-from jupyter_mlops.pipelines.keys import Keys, changed
-from jupyter_mlops.pipelines.memory import Memory
+from jupyter_mlops.pipelines.caching import keys
+from jupyter_mlops.pipelines.caching.contents import Contents
+from jupyter_mlops.pipelines.caching.keys import Keys, changed
+from jupyter_mlops.pipelines.caching.memory import Memory
 from jupyter_mlops.records import Pipeline, PipelineStep
 
 CELLS = {

@@ -10,8 +10,9 @@ import nbformat
 import papermill
 import pytest
 
-from jupyter_mlops.pipelines import annotations, layout, parameters
-from jupyter_mlops.pipelines.parts import hoisted_imports, parts_of
+from jupyter_mlops.pipelines.definition import annotations
+from jupyter_mlops.pipelines.steps import layout, parameters
+from jupyter_mlops.pipelines.steps.parts import hoisted_imports, parts_of
 from jupyter_mlops.records import Parameter, Piece
 
 SOURCES = {

@@ -11,8 +11,8 @@ import papermill
 import pytest
 
 from jupyter_mlops.errors import PipelineError
-from jupyter_mlops.pipelines.annotations import fits, fits_default
-from jupyter_mlops.pipelines.notebooks import Declared, declared
+from jupyter_mlops.pipelines.definition.annotations import fits, fits_default
+from jupyter_mlops.pipelines.definition.notebooks import Declared, declared
 from jupyter_mlops.records import Parameter
 
 from .notebook_files import write

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
-from jupyter_mlops.pipelines import notify as notifying
-from jupyter_mlops.pipelines.notify import notify
+from jupyter_mlops.pipelines.running import notify as notifying
+from jupyter_mlops.pipelines.running.notify import notify
 
 RUN: dict[str, Any] = {
     "id": "a" * 32,

@@ -20,8 +20,8 @@ from scipy import sparse
 from sklearn.linear_model import LinearRegression
 
 from jupyter_mlops.errors import OutputRefused
-from jupyter_mlops.pipelines import outputs
-from jupyter_mlops.pipelines.collecting import collect
+from jupyter_mlops.pipelines.running import outputs
+from jupyter_mlops.pipelines.running.collecting import collect
 from jupyter_mlops.store.objects import ObjectStore
 
 TABLE = pd.DataFrame({"a": [1, 2, 3], "b": ["x", None, "z"]})

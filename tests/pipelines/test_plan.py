@@ -14,9 +14,9 @@ import pytest
 
 from jupyter_mlops import errors
 from jupyter_mlops.config import Settings
-from jupyter_mlops.pipelines import plan
-from jupyter_mlops.pipelines.commits import Commit, Commits
-from jupyter_mlops.pipelines.plan import Planner, holds, planned
+from jupyter_mlops.pipelines.caching import plan
+from jupyter_mlops.pipelines.caching.commits import Commit, Commits
+from jupyter_mlops.pipelines.caching.plan import Planner, holds, planned
 from jupyter_mlops.records import Pipeline, PipelineStep
 from jupyter_mlops.store.leases import Lease
 from tests.pipelines.notebook_files import write

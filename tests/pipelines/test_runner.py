@@ -17,7 +17,8 @@ import pytest
 
 from jupyter_mlops import config
 from jupyter_mlops.errors import PipelineError
-from jupyter_mlops.pipelines import definition, runner
+from jupyter_mlops.pipelines.definition import loading
+from jupyter_mlops.pipelines.running import runner
 from jupyter_mlops.records import PipelineStep
 from jupyter_mlops.store import snapshots
 from jupyter_mlops.store.objects import open_objects
@@ -266,7 +267,7 @@ def notebooks(project: Path) -> Path:
 
 
 def flow_of(project: Path, **given: Any) -> Any:
-    return definition.parameters(definition.load(project / "pipeline.yaml"), given)
+    return loading.parameters(loading.load(project / "pipeline.yaml"), given)
 
 
 def test_notebooks_pass_frames_and_numbers_and_are_recorded_under_the_pipeline(notebooks: Path) -> None:
@@ -326,8 +327,8 @@ def test_a_notebook_of_another_kernel_gives_files(project: Path, monkeypatch: py
 
 
 def test_where_a_single_notebook_is_saved_can_be_said(notebooks: Path) -> None:
-    flow = definition.from_notebooks([notebooks / "make.ipynb"])
-    done = run(definition.parameters(flow, {}), out=notebooks / "out" / "made.ipynb")
+    flow = loading.from_notebooks([notebooks / "make.ipynb"])
+    done = run(loading.parameters(flow, {}), out=notebooks / "out" / "made.ipynb")
     assert done.steps[0].notebook == str(notebooks / "out" / "made.ipynb")
     assert (notebooks / "out" / "made.ipynb").exists()
 
@@ -336,7 +337,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from jupyter_mlops import config
-from jupyter_mlops.pipelines import runner
+from jupyter_mlops.pipelines.running import runner
 from tests.pipelines.running import pipeline, shell
 flow = pipeline(Path.cwd(), shell("one", "echo one >> log.txt"), shell("long", "echo $$ > pid; echo begun; sleep 600", after=("one",)),
                 shell("two", "true", after=("long",)))
@@ -381,7 +382,7 @@ def test_two_runs_at_once_do_no_step_twice(project: Path) -> None:
 
 
 def test_what_a_notification_needs_is_sent_without_secrets(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jupyter_mlops.pipelines import notify as module
+    from jupyter_mlops.pipelines.running import notify as module
 
     told: list[Any] = []
     monkeypatch.setenv("API_TOKEN", "s3cr3t-t0ken-value")

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jupyter_mlops.errors import NotFound, UsageError
-from jupyter_mlops.pipelines.due import Cron, jitter, local_zone
-from jupyter_mlops.pipelines.schedule import Schedules, params_at
+from jupyter_mlops.pipelines.scheduling.due import Cron, jitter, local_zone
+from jupyter_mlops.pipelines.scheduling.schedule import Schedules, params_at
 from jupyter_mlops.records import Schedule
 from jupyter_mlops.store.shared import SharedState
 from tests.clocks import ZONES, changes, on_the_wall

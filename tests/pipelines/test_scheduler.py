@@ -19,9 +19,9 @@ import pytest
 from sqlalchemy import update
 
 from jupyter_mlops.config import Settings
-from jupyter_mlops.pipelines.firings import Claim, Firings
-from jupyter_mlops.pipelines.presence import LeasedPresence
-from jupyter_mlops.pipelines.schedule import Schedules, cron_of, schedules
+from jupyter_mlops.pipelines.scheduling.firings import Claim, Firings
+from jupyter_mlops.pipelines.scheduling.presence import LeasedPresence
+from jupyter_mlops.pipelines.scheduling.schedule import Schedules, cron_of, schedules
 from jupyter_mlops.records import Firing, Schedule
 from jupyter_mlops.store.shared import SharedState
 from jupyter_mlops.surfaces import cli

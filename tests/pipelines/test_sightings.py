@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_mlops.pipelines.sightings import own
+from jupyter_mlops.pipelines.caching.sightings import own
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ import pytest
 from jupyter_mlops import config
 from jupyter_mlops.config import Settings
 from jupyter_mlops.errors import SettingsError
-from jupyter_mlops.pipelines.dispatch import Dispatch
-from jupyter_mlops.pipelines.executing import command
-from jupyter_mlops.pipelines.plan import opened
-from jupyter_mlops.pipelines.task import Stopped, Task
-from jupyter_mlops.pipelines.work import run_step
-from jupyter_mlops.pipelines.workplace import at_work, carried, is_here, mark, reachable
+from jupyter_mlops.pipelines.caching.plan import opened
+from jupyter_mlops.pipelines.running.dispatch import Dispatch
+from jupyter_mlops.pipelines.running.executing import command
+from jupyter_mlops.pipelines.running.task import Stopped, Task
+from jupyter_mlops.pipelines.running.work import run_step
+from jupyter_mlops.pipelines.running.workplace import at_work, carried, is_here, mark, reachable
 from jupyter_mlops.records import Pipeline
 from jupyter_mlops.store.objects import ObjectStore
 from tests.delivered import with_database
@@ -69,7 +69,7 @@ def test_a_step_that_another_run_does_is_waited_for_and_taken(project: Path) -> 
 
 
 def test_a_step_that_was_taken_over_ends_and_gives_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jupyter_mlops.pipelines.work.LEASE_SECONDS", 0.9)
+    monkeypatch.setattr("jupyter_mlops.pipelines.running.work.LEASE_SECONDS", 0.9)
     flow = pipeline(project, shell("slow", "touch begun; sleep 600", outputs={"out": "x"}))
     task = task_of(flow)
     commits = opened(config.load(), flow)

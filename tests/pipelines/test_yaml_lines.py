@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from jupyter_mlops.errors import PipelineError
-from jupyter_mlops.pipelines import yaml_lines
+from jupyter_mlops.pipelines.definition import yaml_lines
 
 
 @pytest.fixture(params=[True, False], ids=["in C", "in Python"])

@@ -1,0 +1,1 @@
+"""Pipelines as workflows of other systems: GitHub, GitLab, Airflow."""

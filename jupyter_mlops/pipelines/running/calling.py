@@ -1,0 +1,76 @@
+"""The child process of a step that is a Python function: `python -m jupyter_mlops.pipelines.running.calling REQUEST`.
+
+The request is a JSON file {"function", "arguments", "names", "objects", "answer"}; what `collecting.collect` says of the function's
+outputs is written to the file `answer`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ...errors import MlopsError, NotFound
+from .collecting import collect
+
+RESULT = "result"
+
+
+def main(request: Path) -> None:
+    """Call the function and keep what it returns."""
+    asked = json.loads(request.read_text("utf-8"))
+    # As a script in the working folder would find its modules.
+    sys.path.insert(0, os.getcwd())
+    function = find(asked["function"])
+    value = function(**accepted(function, asked["arguments"]))
+    told = collect(value if isinstance(value, Mapping) else {RESULT: value}, asked["objects"])
+    answer = Path(asked["answer"])
+    answer.with_suffix(".part").write_text(json.dumps(told), "utf-8")
+    answer.with_suffix(".part").replace(answer)
+
+
+def find(name: str) -> Callable[..., Any]:
+    """The function that `module:function` or `path.py:function` names."""
+    place, _, attribute = name.rpartition(":")
+    if place.endswith(".py"):
+        path = Path(place).resolve()
+        sys.path.insert(0, str(path.parent))
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        if spec is None or spec.loader is None or not path.is_file():
+            raise NotFound("file", place, "A python step names its function as path.py:function, relative to the pipeline's folder.")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[path.stem] = module
+        spec.loader.exec_module(module)
+    else:
+        module = importlib.import_module(place)
+    found: Any = module
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        raise NotFound("function", name, "Check the name after the colon.")
+    return found  # type: ignore[no-any-return]  # it is callable
+
+
+def accepted(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments, when the function takes them all; else the error names those that it does not."""
+    try:
+        inspect.signature(function).bind(**arguments)
+    except TypeError as error:
+        name = getattr(function, "__name__", "The function")
+        raise MlopsError(f"{name}{inspect.signature(function)} cannot be called: {error}.") from None
+    except ValueError:
+        pass  # written in C, without a signature
+    return dict(arguments)
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    except MlopsError as error:
+        sys.exit(str(error))

@@ -1,0 +1,1 @@
+"""Steps cut out of notebooks: parameterised, and proved before they are written."""
