@@ -79,7 +79,7 @@ def supervised(tmp_path: Path, command: list[str], **options: Any) -> tuple[Any,
 def test_a_process_is_told_with_its_status_log_and_memory(tmp_path: Path) -> None:
     ended, log = supervised(tmp_path, [sys.executable, "-c", "import sys; x = b'1' * 50_000_000; print('out'); sys.exit('err')"])
     assert (ended.status, ended.late, log) == (1, False, "out\nerr\n")
-    assert 50_000_000 < ended.memory < 500_000_000
+    assert ended.memory > 50_000_000
 
 
 def test_a_process_reads_nothing_and_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -316,11 +316,12 @@ def test_a_notebook_of_another_kernel_gives_files(project: Path, monkeypatch: py
     (project / "share" / "kernels" / "bash" / "kernel.json").write_text(json.dumps(spec))
     monkeypatch.setenv("JUPYTER_PATH", str(project / "share"))
     notebook_files.write(project / "shell.ipynb", "name=world", code="mkdir -p out\necho hello $name > out/report.txt", language="bash")
+    with_database(project)
     flow = pipeline(project, notebook("greet", "shell.ipynb", params={"name": "you"}, outputs={"report": "out/report.txt"}))
     done = run(flow)
     assert (done.status, (project / "out" / "report.txt").read_text()) == ("done", "hello you\n")
     assert states(run(flow)) == {"greet": "cached"}
-    runs = {item.data.tags["mlops.run_id"]: item for item in settled(with_database(project))}
+    runs = {item.data.tags["mlops.run_id"]: item for item in settled(project)}
     greeted = runs[done.steps[0].run]
     assert greeted.data.tags["mlflow.parentRunId"] == runs[done.id].info.run_id
     assert greeted.data.params == {"name": "you"}

@@ -22,7 +22,8 @@ _GUARD = 'exec 9<&0 </dev/null; { read -r _; kill -KILL 0; } <&9 9<&- >/dev/null
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a process ended: its exit status (negative: the signal), whether its time was over, and its peak memory in bytes."""
+    """How a process ended: its exit status (negative: the signal), whether its time was over, and its peak memory in bytes, which on Linux
+    is never less than what this process had when it began the other."""
 
     status: int
     late: bool
