@@ -42,10 +42,10 @@ def store(project: Path, uri: str | None = None) -> mlflow.MlflowClient:
 
 
 def mlflow_runs(project: Path, uri: str | None = None) -> list[Run]:
-    """Every run in MLflow, oldest first; no two of them stand for the same run of ours."""
+    """Every run in MLflow, oldest first, but the one that only holds data for others; no two of them stand for the same run of ours."""
     found: list[Run] = []
     mlflow_client = store(project, uri)
-    for experiment in mlflow_client.search_experiments():
+    for experiment in mlflow_client.search_experiments(filter_string="name != 'mlops-objects'"):
         found.extend(mlflow_client.search_runs([experiment.experiment_id], max_results=10_000))
     own = [run.data.tags["mlops.run_id"] for run in found if "mlops.run_id" in run.data.tags]
     assert len(set(own)) == len(own)

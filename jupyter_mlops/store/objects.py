@@ -350,10 +350,16 @@ class Batch:
             self._abandon()
 
     def _open(self) -> None:
-        self._path = self._objects.place.temporary()
-        with storing(self._objects.where):
-            self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-            fcntl.flock(self._handle, fcntl.LOCK_EX)
+        while self._handle < 0:
+            self._path = self._objects.place.temporary()
+            with storing(self._objects.where):
+                handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.fstat(handle).st_nlink:
+                self._handle = handle
+            else:
+                # Somebody swept it away as a stray one, before it was locked.
+                os.close(handle)
         self._entries, self._end = [], 0
         self._buffer.clear()
         self._write(packs.MAGIC)

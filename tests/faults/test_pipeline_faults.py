@@ -26,8 +26,8 @@ from tests.delivery_desk import wait_until
 from tests.pipelines.clusters import cluster, s3
 from tests.pipelines.running import Told, lines, pipeline, python, run, shell, states
 
-ENDED_RUNNERS = {signal.SIGTERM: 50, signal.SIGKILL: 20}
-KILLED_WORKERS = 100
+FAULTS = int(os.environ.get("MLOPS_FAULTS", "8"))
+"""How many runners are ended in each way; twice as many workers are killed. `MLOPS_FAULTS=50` is the full count."""
 
 
 def commits() -> dict[str, int]:
@@ -92,7 +92,7 @@ def _works_in(pid: int, project: Path) -> bool:
 def test_runners_ended_at_any_moment_lose_no_step_that_was_done(project: Path, number: signal.Signals) -> None:
     """Each run goes on where the one before was ended; in the end there is one result of each step of each turn."""
     moments, turn = random.Random(7), 0
-    for _ in range(ENDED_RUNNERS[number]):
+    for _ in range(FAULTS):
         runner = started(turn)
         wait_until(partial(_at_work, runner, project, len(lines(project / "begun.txt"))), 120)
         time.sleep(moments.random() * 0.4)
@@ -129,7 +129,7 @@ def test_two_runners_on_one_pipeline_share_the_work_when_one_of_them_is_killed(p
 
 
 @pytest.mark.timeout(1200)
-def test_workers_of_a_cluster_killed_100_times(project: Path, tmp_path: Path) -> None:
+def test_workers_of_a_cluster_killed_again_and_again(project: Path, tmp_path: Path) -> None:
     """Workers die while they work, one after another; the pipeline still ends, with each step's result there once."""
     steps = []
     for number in range(40):
@@ -145,12 +145,12 @@ def test_workers_of_a_cluster_killed_100_times(project: Path, tmp_path: Path) ->
 
         def endlessly() -> None:
             # One run may be done before so many workers died: then the next does all of it again.
-            while not ended or killed < KILLED_WORKERS:
+            while not ended or killed < 2 * FAULTS:
                 ended.append(run(flow, executor=found.address, force=bool(ended)))
 
         thread = threading.Thread(target=endlessly)
         thread.start()
-        while killed < KILLED_WORKERS and thread.is_alive():
+        while killed < 2 * FAULTS and thread.is_alive():
             working = [process for process in found.processes() if is_working(process)]
             if working:
                 time.sleep(moments.random() * 0.3)
@@ -160,7 +160,7 @@ def test_workers_of_a_cluster_killed_100_times(project: Path, tmp_path: Path) ->
             time.sleep(0.05)
         thread.join(600)
         assert not thread.is_alive()
-    assert killed == KILLED_WORKERS
+    assert killed == 2 * FAULTS
     assert {item.status for item in ended} == {"done"}
     assert {name: count for name, count in commits().items() if count > len(ended)} == {}
     assert len(commits()) == 40

@@ -77,7 +77,8 @@ def supervised(tmp_path: Path, command: list[str], **options: Any) -> tuple[Any,
 
 
 def test_a_process_is_told_with_its_status_log_and_memory(tmp_path: Path) -> None:
-    ended, log = supervised(tmp_path, [sys.executable, "-c", "import sys; x = b'1' * 50_000_000; print('out'); sys.exit('err')"])
+    code = "import sys, time; x = b'1' * 50_000_000; print('out'); time.sleep(0.5); sys.exit('err')"
+    ended, log = supervised(tmp_path, [sys.executable, "-c", code])
     assert (ended.status, ended.late, log) == (1, False, "out\nerr\n")
     assert ended.memory > 50_000_000
 

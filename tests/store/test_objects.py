@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 from collections.abc import Iterator
@@ -124,3 +125,18 @@ def test_threads_share_a_store(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert [objects.get(blake3(content).hexdigest()) for content in contents] == contents
+
+
+def test_a_pack_that_another_took_for_stray_before_it_was_locked_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, swept = fcntl.flock, list[int]()
+
+    def lock_late(handle: int, kind: int) -> None:
+        if not swept:
+            swept.append(0)
+            swept[0] = ObjectStore(tmp_path).sweep()
+        lock(handle, kind)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    digest = ObjectStore(tmp_path).put(b"x" * 100)
+    assert swept == [1]
+    assert ObjectStore(tmp_path).get(digest) == b"x" * 100

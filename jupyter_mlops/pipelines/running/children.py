@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +21,8 @@ _GUARD = 'exec 9<&0 </dev/null; { read -r _; kill -KILL 0; } <&9 9<&- >/dev/null
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a process ended: its exit status (negative: the signal), whether its time was over, and its peak memory in bytes, which on Linux
-    is never less than what this process had when it began the other."""
+    """How a process ended: its exit status (negative: the signal), whether its time was over, and the most memory in bytes that it was
+    seen to have, with the processes below it; a peak of a few hundredths of a second may go unseen."""
 
     status: int
     late: bool
@@ -75,11 +74,13 @@ class _Group:
         """Wait for the leader; whether its time was over first."""
         pause, told = _POLL_SECONDS[0], time.monotonic()
         while not self._reaped():
+            self._measure([self._process.pid])
             now = time.monotonic()
             if deadline is not None and now > deadline:
                 return True
             if now - told > _TELL_SECONDS:
                 told = now
+                self._measure(self._members())
                 alive()
             time.sleep(pause)
             pause = min(2 * pause, _POLL_SECONDS[1])
@@ -97,12 +98,25 @@ class _Group:
             time.sleep(_POLL_SECONDS[0])
 
     def _reaped(self) -> bool:
-        if self._process.returncode is None:
-            pid, status, usage = os.wait4(self._process.pid, os.WNOHANG)
-            if pid:
-                self._process.returncode = os.waitstatus_to_exitcode(status)
-                self.memory = usage.ru_maxrss if sys.platform == "darwin" else usage.ru_maxrss * 1024
-        return self._process.returncode is not None
+        return self._process.poll() is not None
+
+    def _members(self) -> list[int]:
+        """The leader and the processes below it."""
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            return [self._process.pid, *(child.pid for child in psutil.Process(self._process.pid).children(recursive=True))]
+        return []
+
+    def _measure(self, pids: Sequence[int]) -> None:
+        """Note how much memory processes have now. What the system tells at the end counts the supervisor's, from before the exec."""
+        import psutil
+
+        total = 0
+        for pid in pids:
+            with contextlib.suppress(psutil.Error):
+                total += int(psutil.Process(pid).memory_info().rss)
+        self.memory = max(self.memory, total)
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
