@@ -48,9 +48,9 @@ def explored(kernel: Any) -> str:
 def without_package(folder: Path) -> dict[str, str]:
     """Variables under which this package cannot be imported; papermill, which is told of an engine in it, finds an empty one."""
     hiding = folder / "hiding" / "jupyter_mlops"
-    (hiding / "pipelines").mkdir(parents=True, exist_ok=True)
+    (hiding / "pipelines" / "kernels").mkdir(parents=True, exist_ok=True)
     (hiding / "__init__.py").write_text(
         "import sys\nif 'papermill' not in sys.modules:\n    raise ImportError('this package is not installed here')\n"
     )
-    (hiding / "pipelines" / "engine.py").write_text("class MlopsEngine:\n    pass\n")
+    (hiding / "pipelines" / "kernels" / "engine.py").write_text("class MlopsEngine:\n    pass\n")
     return {"PYTHONPATH": str(hiding.parent)}

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
 
 from tests.delivery_desk import wait_until
 
@@ -144,6 +145,8 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     server = S3()
     for name, value in server.env.items():
         monkeypatch.setenv(name, value)
+    # fsspec keeps a connection for each URL, and would go on asking the server of an earlier test.
+    S3FileSystem.clear_instance_cache()
     server.make()
     try:
         yield server
