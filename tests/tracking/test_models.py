@@ -332,7 +332,6 @@ UNPICKLABLE: dict[str, Callable[[], Any]] = {
     "endless": Endless,
     "weak reference": lambda: __import__("weakref").ref(Mine),
     "coroutine": lambda: _coroutine(),
-    "traceback": lambda: _traceback(),
 }
 
 
@@ -344,13 +343,6 @@ def _coroutine() -> Any:
     started = _nothing()
     started.close()
     return started
-
-
-def _traceback() -> Any:
-    try:
-        raise ValueError
-    except ValueError as error:
-        return error.__traceback__
 
 
 @pytest.mark.filterwarnings("ignore")
