@@ -23,8 +23,9 @@ from jupyter_mlops import config
 from jupyter_mlops.store.shared import SharedState
 from tests.databases import Postgres
 from tests.delivery_desk import wait_until
-from tests.pipelines.clusters import cluster, s3
+from tests.pipelines.clusters import cluster
 from tests.pipelines.running import Told, lines, pipeline, python, run, shell, states
+from tests.s3_server import s3
 
 FAULTS = int(os.environ.get("MLOPS_FAULTS", "8"))
 """How many runners are ended in each way; twice as many workers are killed. `MLOPS_FAULTS=50` is the full count."""

@@ -23,8 +23,9 @@ from tests.databases import Postgres
 from tests.delivered import flush
 from tests.delivery_desk import wait_until
 from tests.pipelines import notebook_files
-from tests.pipelines.clusters import Cluster, can_hide, cluster, s3
+from tests.pipelines.clusters import Cluster, can_hide, cluster
 from tests.pipelines.running import Told, lines, pipeline, run, shell, states
+from tests.s3_server import s3
 
 
 @pytest.fixture

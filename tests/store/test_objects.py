@@ -12,32 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from blake3 import blake3
-from moto.server import ThreadedMotoServer
 
 from jupyter_mlops.errors import Corrupt, NotKept, StoreError
 from jupyter_mlops.store import snapshots
 from jupyter_mlops.store.objects import ObjectStore
+from tests import s3_server
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    import boto3
-
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_ACCESS_KEY_ID": "a",
-            "AWS_SECRET_ACCESS_KEY": "b",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }.items():
-            patch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket="lab")
-        yield "s3://lab/objects"
-    server.stop()
+    with pytest.MonkeyPatch.context() as patch, s3_server.s3(patch) as server:
+        yield server.url
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])
