@@ -50,9 +50,9 @@ class Drift(Record):
     """How one column of data differs from the reference. `verdict`: drift, none, or insufficient data (`why` says what is lacking).
 
     `kind`: number, category, boolean, time or text; `method` is the test that decided, with its `statistic` and its `p_value` before the
-    correction for many columns; `threshold` is what the p-value was compared with. `psi` and `wasserstein` (in standard deviations of the reference)
-    measure how much. `missing` is the share of missing values in the reference and now; `new` are categories that the reference has not,
-    `outside` is the share of numbers beyond its range.
+    correction for many columns; `threshold` is what the p-value was compared with. `psi` and `wasserstein` (in standard deviations of the
+    reference) measure how much. `missing` is the share of missing values in the reference and now; `new` are categories that the
+    reference has not, `outside` is the share of numbers beyond its range.
     """
 
     column: str

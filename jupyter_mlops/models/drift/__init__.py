@@ -1,0 +1,1 @@
+"""How data differs from a reference: pure statistics."""

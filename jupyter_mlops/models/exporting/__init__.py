@@ -1,0 +1,1 @@
+"""A service as a folder that runs elsewhere."""

@@ -1,0 +1,1 @@
+"""The conditions that a model must meet."""

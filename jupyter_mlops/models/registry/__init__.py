@@ -1,0 +1,1 @@
+"""Versions of models, who may promote them, and the way back."""

@@ -1,0 +1,1 @@
+"""Data against a schema and a reference."""
