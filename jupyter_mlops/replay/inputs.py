@@ -166,14 +166,13 @@ def schedule(recording: Recording) -> Mapping[int, Sequence[Version]]:
             if not isinstance(item, Mapping):
                 continue
             version = _version(item, recording.project)
-            if version.path in written and version.path not in known:
+            if version.path in written and written[version.path] in (version.digest, _UNKNOWN):
                 continue  # the cell made it, or what it was before is not known
             if version.path not in known:
                 due[_moment(events, event, version)].append(version)
-            elif known[version.path] not in (version.digest, _UNKNOWN) and version.path not in written:
+            elif known[version.path] not in (version.digest, _UNKNOWN):
                 due[event.seq].append(version)
-            if version.path not in written:
-                known[version.path] = version.digest
+            known[version.path] = version.digest
         known.update(written)
     _schedule_modules(recording, due)
     return due

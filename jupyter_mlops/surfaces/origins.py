@@ -1,4 +1,4 @@
-"""From a result down to what made it: statement by statement, each shown once, with its parameters, files and snapshots."""
+"""From a result down to what made it: statement by statement, each told once, with its parameters, files and snapshots."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class _Tree:
         self.recording, self.slicing = recording, slicing
         self._events = {event.seq: event for event in recording.events}
         self._shown: set[int] = set()
+        self._behind: dict[int, frozenset[int]] = {}
 
     def of(self, item: Sought) -> Node:
         history = self.slicing.history
@@ -43,23 +44,34 @@ class _Tree:
         return Node(kind="metric" if item.kind == "series" else item.kind, name=item.name, detail=value, below=below)
 
     def _statement(self, number: int) -> Iterator[Node]:
-        """The statement and what it depends on; nothing where it stands in the tree already. Imports are no origin of anything."""
+        """The statement and what it depends on, or a mark where it stands in the tree already. Imports are no origin of anything."""
         step = self.slicing.history.steps[number]
-        if number in self._shown or step.statement.imports:
-            return
-        self._shown.add(number)
         statement = step.statement
+        if statement.imports:
+            return
         if statement.literals and statement.literals.keys() == statement.writes:
             yield from (Node(kind="parameter", name=name, detail=_brief(repr(value))) for name, value in statement.literals.items())
             return
-        sources = (*self._files(step), *self._snapshots(step))
-        behind = (node for other in sorted(step.needs, reverse=True) for node in self._statement(other))
-        yield Node(
-            kind="statement",
-            name=f"[{step.place.seq}] {_brief(statement.source)}",
-            ref=self._events[step.place.seq].cell,
-            below=(*sources, *behind),
-        )
+        name, cell = f"[{step.place.seq}] {_brief(statement.source)}", self._events[step.place.seq].cell
+        if number in self._shown:
+            yield Node(kind="statement", name=name, ref=cell, detail="see above")
+            return
+        self._shown.add(number)
+        # What a statement needs both directly and through another is told under the other.
+        direct = step.needs - frozenset().union(*(self._all_behind(other) for other in step.needs))
+        behind = (node for other in sorted(direct, reverse=True) for node in self._statement(other))
+        yield Node(kind="statement", name=name, ref=cell, below=(*self._files(step), *self._snapshots(step), *behind))
+
+    def _all_behind(self, number: int) -> frozenset[int]:
+        """The statements that this one depends on, through others too."""
+        waiting = [number]
+        while waiting:
+            needs = self.slicing.history.steps[waiting[-1]].needs
+            if missing := [other for other in needs if other not in self._behind]:
+                waiting += missing
+                continue
+            self._behind[waiting.pop()] = frozenset(needs).union(*(self._behind[other] for other in needs))
+        return self._behind[number]
 
     def _files(self, step: Step) -> Iterator[Node]:
         event = self._events[step.place.seq]

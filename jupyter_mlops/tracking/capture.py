@@ -7,6 +7,7 @@ Nothing here may raise into the user's cell; trouble is remembered and told by `
 from __future__ import annotations
 
 import json
+import re
 import resource
 import sys
 import threading
@@ -28,6 +29,9 @@ from .scope import Scope
 if TYPE_CHECKING:
     from .session import Session
 
+# Code in which a file may be written over; where none of it stands, nothing is read ahead.
+_MAY_WRITE = re.compile(r"""\bto_\w+\(|write|save|dump|export|['"](?:r\+|[wa])b?['"]|^\s*[!%]|\bCOPY\b""", re.IGNORECASE | re.MULTILINE)
+
 
 class Capture:
     """The hooks of one shell. `begin` and `end` are IPython's pre_run_cell and post_run_cell."""
@@ -39,6 +43,7 @@ class Capture:
         self._bindings = Bindings()
         self._statements: tuple[Statement, ...] = ()
         self._random: dict[str, Any] = {}
+        self._before: dict[Path, Input] = {}
         self.plain = False
         """Whether the cell only binds literals or defines functions."""
 
@@ -98,15 +103,20 @@ class Capture:
 
     def _prepare(self, namespace: dict[str, Any]) -> None:
         session = self._session
-        session.files.drain()
-        self._random, self.plain = {}, plain(self._statements)
+        self._random, self._before, self.plain = {}, {}, plain(self._statements)
         if self.plain:
+            session.files.drain()
             session.files.watch(())
             return
         reads = frozenset[str]().union(*(statement.reads for statement in self._statements))
         self._random = session.random.before({name: namespace[name] for name in reads if name in namespace})
         self._bindings.remember(namespace)
-        session.files.watch(mentioned([statement.source for statement in self._statements], namespace))
+        paths = mentioned([statement.source for statement in self._statements], namespace)
+        if any(_MAY_WRITE.search(statement.source) for statement in self._statements):
+            self._before = session.contents_before(paths)
+        # Only now, so that what was read ahead is no read of the cell.
+        session.files.drain()
+        session.files.watch(paths)
 
     def _scope(self, seq: int, info: Any, started: float) -> Scope:
         return Scope(
@@ -152,7 +162,8 @@ class Capture:
         read, written, inputs, runs = list[Input](), list[Input](), dict[str, tuple[Input, ...]](), list[str]()
         with self._apart():
             paths = sorted(touched.read, key=str)
-            read = [self._file(path) for path in paths]
+            before = {path: item for path, item in self._before.items() if path in touched.overwritten}
+            read = [before.get(path) or self._file(path) for path in paths]
             written = [self._file(path) for path in sorted(touched.written, key=str)]
             inputs = self._inputs(read, paths)
         with self._apart():

@@ -214,8 +214,10 @@ class EventWatcher:
             self._mark(path, Touch.WRITTEN | Touch.CREATED)
         elif mask & (MODIFY | MOVED_TO):
             self._mark(path, Touch.WRITTEN)
+        elif mask & OPEN:
+            self._mark(path, Touch.OPENED)
         else:
-            self._mark(path, Touch.OPENED if mask & OPEN else Touch.READ)
+            self._mark(path, Touch.READ if self._touches.get(path, 0) & Touch.WRITTEN else Touch.READ | Touch.READ_FIRST)
 
     def _mark(self, path: str, touch: int) -> None:
         self._touches[path] = self._touches.get(path, 0) | touch

@@ -29,15 +29,19 @@ _NOT_DATA = re.compile(r"mlflow\.db.*|.*\.(?:pyc|pyo)|.*-(?:wal|shm|journal)|.*~
 class Touch:
     """What happened to one file, or to a folder that stands for its many: bits of an int, as an `IntFlag` takes a microsecond to ask."""
 
-    READ, WRITTEN, CREATED, FOLDER, OPENED = 1, 2, 4, 8, 16
+    READ, WRITTEN, CREATED, FOLDER, OPENED, READ_FIRST = 1, 2, 4, 8, 16, 32
 
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """The files read and written in an interval; `complete` is False when the system lost events, so that some reads may be missing."""
+    """The files read and written in an interval; `complete` is False when the system lost events, so that some reads may be missing.
+
+    `overwritten` are those that were read and then written, as far as the system tells the order.
+    """
 
     read: frozenset[Path] = frozenset()
     written: frozenset[Path] = frozenset()
+    overwritten: frozenset[Path] = frozenset()
     complete: bool = True
 
 
@@ -86,7 +90,8 @@ class FileWatch:
                 written.append(path)
             if touch & Touch.READ and not (gone and touch & Touch.CREATED) and (named or self._counts_as_read(path)):
                 read.append(path)
-        return Touched(_summarised(read, folders), _summarised(written, folders), complete)
+        overwritten = frozenset(Path(path) for path in read if touches[path] & Touch.READ_FIRST and touches[path] & Touch.WRITTEN)
+        return Touched(_summarised(read, folders), _summarised(written, folders), overwritten, complete)
 
     def expect_reader(self, paths: Iterable[Path | str]) -> None:
         """Another process of ours is going to read these files: from now on a read of one counts only in a cell that mentions it."""

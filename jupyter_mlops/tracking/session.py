@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -28,6 +28,7 @@ from ..store.runs import SessionState, to_run
 from . import origin
 from .background import Background
 from .executions import as_execution, files_of
+from .files import file_input
 
 if TYPE_CHECKING:
     from ..store.objects import ObjectStore
@@ -284,6 +285,19 @@ class Session:
                 return item
             self._file_digests[key] = replace(item, digest=frozen.digest, kept=True)
         return self._file_digests[key]
+
+    def contents_before(self, paths: Iterable[str]) -> dict[Path, Input]:
+        """The small files among the paths that a cell mentions, kept before it runs: it may read one and then write it over."""
+        project, found = self.settings.project, dict[Path, Input]()
+        for text in paths:
+            # A pipe or a device would keep its reader waiting.
+            if not os.path.isfile(text):
+                continue
+            path = Path(os.path.abspath(text))
+            item = file_input(path, project)
+            if item.size <= _SMALL_FILE:
+                found[path] = self.file_frozen(path, item)
+        return found
 
     def trouble(self, error: BaseException) -> None:
         """Remember what went wrong in tracking; a user's cell never hears of it."""

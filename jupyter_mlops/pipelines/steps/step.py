@@ -154,11 +154,13 @@ def _files_of(recording: Recording, kept: Container[int]) -> Callable[[int, str]
     made: set[str] = set()
     for event in recording.events:
         written, opened = (
-            {os.path.normpath(recording.project / (item.source or item.name)) for item in map(Input.of, files)}
+            {os.path.normpath(recording.project / (item.source or item.name)): item.digest for item in map(Input.of, files)}
             for files in (event.files_written, event.files_read)
         )
-        made |= written - read if event.seq in kept else set()
-        read |= opened - made
+        # A file that the same execution read with another content was there before it was written.
+        before = {path for path, digest in opened.items() if path in written and None not in (digest, written[path]) and digest != written[path]}
+        made |= written.keys() - read - before if event.seq in kept else set()
+        read |= opened.keys() - made
 
     def is_file(seq: int, text: str) -> bool:
         return bool(text.strip()) and len(text) < 1000 and os.path.normpath(recording.cwd / os.path.expanduser(text)) in read
