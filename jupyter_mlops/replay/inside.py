@@ -24,7 +24,7 @@ from ..tracking import session as sessions
 from ..tracking.block import track
 from ..tracking.random_state import RandomStates
 from .guard import Guard, Refused
-from .mlflow_store import Redirection
+from .mlflow_store import PLACE, Redirection
 from .rehearsal import ReplaySession
 from .rewriting import NAME, Rewriter
 from .stage import Cue, Places, Scene, Told, read_cue, read_places, read_scene, tell
@@ -103,7 +103,7 @@ class Stage:
         self._shell.register_magic_function(self.block, "cell", "mlops")
         events.register("post_run_cell", self._end)
         session.prepare()
-        Redirection((self._root / "home" / "mlruns").as_uri()).install()
+        Redirection((self._root / PLACE).as_uri()).install()
         if not scene.allow:
             self._guard.follow(str(self._root / "guard"))
             self._guard.install()

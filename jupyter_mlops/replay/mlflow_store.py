@@ -9,15 +9,32 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ..records import Run
+from ..store.runs import with_points
+
+PLACE = Path("home", "mlruns")
+"""Where it lands, below the root of a sandbox."""
 _MODULE = "mlflow.tracking.registry"
 _STORES = {
     "mlflow.tracking_store": "mlflow.store.tracking.file_store",
     "mlflow.model_registry_store": "mlflow.store.model_registry.file_store",
 }
 """The module whose class finds a store by its address, and the stores that its kinds get here."""
+
+
+def logged(place: Path, run: Run) -> Run:
+    """A run of a replay with what the replayed code itself logged to it at `place`, where it is a run that this code opened."""
+    points: dict[str, list[tuple[int, int, float]]] = {}
+    for folder in place.glob(f"*/{run.id}/metrics") if run.id != run.own_id else ():
+        for file in filter(Path.is_file, folder.rglob("*")):
+            lines = (line.split() for line in file.read_text("utf-8").splitlines() if line.strip())
+            # As MLflow's store of files writes them: time, value, step.
+            points[file.relative_to(folder).as_posix()] = [(int(line[2]), int(line[0]), float(line[1])) for line in lines]
+    return with_points(run, points)
 
 
 class Redirection:

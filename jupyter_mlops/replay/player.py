@@ -19,6 +19,7 @@ from ..store import journal
 from ..store.client import PACKAGE
 from ..store.objects import ObjectStore
 from ..store.recordings import recording as told_by
+from . import mlflow_store
 from . import recording as recordings
 from .inputs import Inputs
 from .process import Kernel, ReplayFailed
@@ -211,7 +212,7 @@ class Player:
         events = tuple(
             replace(event, source=known[event.seq].source, session=recording.session) for event in heard.events if event.seq in known
         )
-        return replace(heard, events=events)
+        return replace(heard, events=events, runs=tuple(mlflow_store.logged(sandbox.root / mlflow_store.PLACE, run) for run in heard.runs))
 
 
 def first_line(source: str) -> str:

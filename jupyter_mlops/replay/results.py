@@ -13,7 +13,7 @@ from ..code.literals import PLOTTING, feeds
 from ..code.slices import Executed, History, Wanted
 from ..code.statements import Statement, analyse, objects_after, plain
 from ..errors import NotFound
-from ..records import CellEvent, Run
+from ..records import CellEvent, Output, Run
 from .recording import Recording
 
 _CELL_LINE = re.compile(r'File "(?:[^"]*ipykernel_[^"]*|<ipython-input-[^"]*>)", line (\d+)')
@@ -149,13 +149,24 @@ def _metric(recording: Recording, history: History, key: str) -> list[Sought]:
     """The statement that gave a metric of the run its value: the last that binds the name, or shows the expression."""
     kind = "metric" if key in recording.run.metrics and key not in recording.run.series else "series"
     own = _own(recording, history)
+    shown = {event.seq: _shown_text(event) for event in recording.events if event.outputs}
     for tells in (_binds, _shows, _mentions):
         for number in reversed(own):
             step = history.steps[number]
             if tells(step.statement, key):
                 return [Sought(kind, key, step.place.seq, Wanted(places=frozenset({step.place})))]
+    # An entry of a dict that a cell ended with.
+    for number in reversed(own):
+        step = history.steps[number]
+        if f"'{key}': " in shown.get(step.place.seq, ""):
+            return [Sought(kind, key, step.place.seq, Wanted(places=frozenset({step.place})))]
     # What a model says of its own training.
     return [Sought(kind, key, item.seq, item.wanted) for item in _models(recording, history)[-1:]]
+
+
+def _shown_text(event: CellEvent) -> str:
+    outputs = map(Output.of, event.outputs)
+    return "\n".join(str(output.data.get("text/plain", "")) for output in outputs if output.kind == "result")
 
 
 def _binds(statement: Statement, key: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ KILLED = "KILLED"
 DELETED = "DELETED"
 RUNNING = "RUNNING"
 DIED = "the process ended without a word while this run was open"
+_MACHINE = "system/"  # what MLflow itself measures of the machine, if it is asked to
 
 _SCALARS = (
     "name",
@@ -315,6 +316,17 @@ def merge(run: Run, patch: RunState) -> Run:
         name=patch.name or run.name,
         status=DELETED if patch.deleted else run.status,
         delivered=False,
+    )
+
+
+def with_points(run: Run, points: Mapping[str, Sequence[tuple[int, int, float]]]) -> Run:
+    """`run` with the metrics that others logged to it, as {key: [(step, time in milliseconds, value), ...]}; what it has itself stays."""
+    added = {key: sorted(given) for key, given in points.items() if given and key not in run.metrics and not key.startswith(_MACHINE)}
+    stepped = {key: given for key, given in added.items() if len({step for step, _, _ in given}) > 1}
+    return replace(
+        run,
+        metrics={**run.metrics, **{key: given[-1][2] for key, given in added.items()}},
+        series={**run.series, **{key: [[step, value] for step, _, value in given] for key, given in stepped.items()}},
     )
 
 

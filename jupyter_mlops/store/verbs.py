@@ -92,6 +92,8 @@ class Verbs:
             told = recordings.recording(journal.read(path)[0], max(run.cells), self._described, ended=over)
         else:
             told = self._queries.recording(run)
+        until = max((event["started"] + event["seconds"] for event in told["events"]), default=0.0)
+        told["runs"] = [self._queries.with_logged(Run.of(item), until) for item in told["runs"]]
         lists = {name: [inputs.with_digests(item, self._read) for item in told[name]] for name in ("events", "runs")}
         return told | lists | {"run": inputs.with_digests(run, self._read)}
 

@@ -57,6 +57,23 @@ def test_large_files_count_by_their_content(project: Path, kernel: Kernel, capsy
     assert {item["name"] for item in told["results"] if item["kind"] == "file"} == {"large.parquet", "input large.csv"}
 
 
+def test_what_the_code_itself_logs_to_mlflow_is_compared(project: Path, kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = [
+        "%load_ext jupyter_mlops\nimport mlflow\nfrom sklearn.linear_model import LinearRegression",
+        "draw = __import__('pathlib').Path('draw.txt')\nx = [[1.0], [2.0], [4.0]]",
+        "with mlflow.start_run():\n    model = LinearRegression().fit(x, [1.0, 3.0, 4.0])\n"
+        "    mlflow.log_metric('fit/r2', model.score(x, [1.0, 3.0, 4.0]))\n"
+        "    for step in range(3):\n        mlflow.log_metric('loss', 1 / (step + 1), step=step)\n"
+        "    mlflow.log_metric('written', float(draw.read_text()) if draw.exists() else 2.0)\n    draw.write_text('3')",
+    ]
+    for cell in cells:
+        assert kernel.run(cell).error == ""
+    assert cli.run(["replay", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    logged = {(item["kind"], item["name"], item["verdict"]) for item in told["results"] if item["kind"] in ("metric", "series")}
+    assert logged == {("metric", name, "identical") for name in ("fit/r2", "written")} | {("series", "loss", "identical")}
+
+
 def test_data_that_was_too_dear_to_read_is_a_miss(recorded: Path, kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
     cell = "import numpy as np\nwords = np.array(['word'] * 500_000, dtype=object)\nmodel.score(table[['x']], table.y)"
     assert kernel.run(cell).error == ""
