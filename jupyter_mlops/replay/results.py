@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..code.expressions import metric_name
@@ -24,12 +24,20 @@ _IMAGES = ("image/", "application/vnd.plotly", "application/vnd.bokeh", "applica
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """A result that a slice is to recreate. `kind` is metric, series, model, name or figure; `seq` the execution after which it stood."""
+    """A result that a slice is to recreate. `kind` is metric, series, model, name or figure; `seq` the execution after which it stood.
+
+    `careful` is `wanted` with what may have changed the result afterwards, in the same execution: a forecast that a model remembers.
+    """
 
     kind: str
     name: str
     seq: int
     wanted: Wanted
+
+    @property
+    def careful(self) -> Wanted:
+        root = re.split(r"[.\[ (]", self.name)[0]
+        return replace(self.wanted, names=self.wanted.names | {root}, seq=self.seq) if self.kind == "model" else self.wanted
 
 
 def executions(recording: Recording) -> list[Executed]:

@@ -126,11 +126,11 @@ class Slicing:
 
     def first(self) -> tuple[int, ...]:
         """The numbers of the steps that the code says are needed."""
-        return self._of(self.history)
+        return tuple(self.history.closed(self._ends(self.history)))
 
     def wider(self) -> Iterator[tuple[int, ...]]:
         """Larger and larger slices: all that could matter, then whole cells that touch its names, then everything up to the result."""
-        careful = self._of(self.careful)
+        careful = tuple(self.careful.closed(number for item in self.sought for number in self.careful.ends(item.careful)))
         yield careful
         steps = self.history.steps
         names = {name for number in careful for name in _touched(steps[number])}
@@ -208,9 +208,6 @@ class Slicing:
         """The last recorded state of a generator when the execution `seq` began."""
         known = [event.random[kind] for event in self.recording.events if seq is not None and event.seq <= seq and kind in event.random]
         return known[-1] if known else None
-
-    def _of(self, history: History) -> tuple[int, ...]:
-        return tuple(history.closed(self._ends(history)))
 
     def _ends(self, history: History) -> list[int]:
         return [number for item in self.sought for number in history.ends(item.wanted)]
