@@ -5,19 +5,24 @@ MLflow is not imported for this: its table of stores is changed when, and only w
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import yaml
+
 from ..records import Run
 from ..store.runs import with_points
 
 PLACE = Path("home", "mlruns")
 """Where it lands, below the root of a sandbox."""
+_STATUS = {3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _MODULE = "mlflow.tracking.registry"
 _STORES = {
     "mlflow.tracking_store": "mlflow.store.tracking.file_store",
@@ -26,15 +31,32 @@ _STORES = {
 """The module whose class finds a store by its address, and the stores that its kinds get here."""
 
 
-def logged(place: Path, run: Run) -> Run:
-    """A run of a replay with what the replayed code itself logged to it at `place`, where it is a run that this code opened."""
-    points: dict[str, list[tuple[int, int, float]]] = {}
-    for folder in place.glob(f"*/{run.id}/metrics") if run.id != run.own_id else ():
-        for file in filter(Path.is_file, folder.rglob("*")):
-            lines = (line.split() for line in file.read_text("utf-8").splitlines() if line.strip())
-            # As MLflow's store of files writes them: time, value, step.
-            points[file.relative_to(folder).as_posix()] = [(int(line[2]), int(line[0]), float(line[1])) for line in lines]
-    return with_points(run, points)
+def with_logged(runs: Sequence[Run], place: Path) -> tuple[Run, ...]:
+    """The runs of a replay with what the replayed code itself logged to MLflow at `place`, and the runs that it opened there by itself."""
+    folders = {folder.name: folder for folder in place.glob("*/*") if (folder / "meta.yaml").is_file() and (folder / "metrics").is_dir()}
+    known = [with_points(run, _points(folders.pop(run.id))) if run.id in folders else run for run in runs]
+    opened = [run for folder in folders.values() if (run := _opened(folder)) is not None]
+    return (*known, *sorted(opened, key=lambda run: run.started))
+
+
+def _opened(folder: Path) -> Run | None:
+    """A run that code opened while it was tracked; None for any other. The files are as MLflow's store of files writes them."""
+    meta, cells = yaml.safe_load((folder / "meta.yaml").read_text("utf-8")), folder / "tags" / "mlops.cells"
+    if not cells.is_file():
+        return None
+    status = _STATUS.get(meta["status"], "RUNNING")
+    run = Run(id=folder.name, name=meta.get("run_name") or "", status=status, experiment="", started=meta["start_time"] / 1000)
+    return with_points(replace(run, cells=tuple(json.loads(cells.read_text("utf-8")))), _points(folder))
+
+
+def _points(folder: Path) -> dict[str, list[tuple[int, int, float]]]:
+    """The metrics of a run, as (step, time in milliseconds, value)."""
+    metrics = folder / "metrics"
+    found: dict[str, list[tuple[int, int, float]]] = {}
+    for file in filter(Path.is_file, metrics.rglob("*")):
+        lines = (line.split() for line in file.read_text("utf-8").splitlines() if line.strip())
+        found[file.relative_to(metrics).as_posix()] = [(int(line[2]), int(line[0]), float(line[1])) for line in lines]
+    return found
 
 
 class Redirection:

@@ -212,7 +212,7 @@ class Player:
         events = tuple(
             replace(event, source=known[event.seq].source, session=recording.session) for event in heard.events if event.seq in known
         )
-        return replace(heard, events=events, runs=tuple(mlflow_store.logged(sandbox.root / mlflow_store.PLACE, run) for run in heard.runs))
+        return replace(heard, events=events, runs=mlflow_store.with_logged(heard.runs, sandbox.root / mlflow_store.PLACE))
 
 
 def first_line(source: str) -> str:

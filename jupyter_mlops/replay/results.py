@@ -168,8 +168,11 @@ def _metric(recording: Recording, history: History, key: str) -> list[Sought]:
         step = history.steps[number]
         if f"'{key}': " in shown.get(step.place.seq, ""):
             return [Sought(kind, key, step.place.seq, Wanted(places=frozenset({step.place})))]
-    # What a model says of its own training.
-    return [Sought(kind, key, item.seq, item.wanted) for item in _models(recording, history)[-1:]]
+    # What a model says of its own training, or what a function that the run's code calls has logged.
+    if models := _models(recording, history):
+        return [Sought(kind, key, models[-1].seq, models[-1].wanted)]
+    places = [history.steps[number].place for number in own[-1:]]
+    return [Sought(kind, key, place.seq, Wanted(places=frozenset({place}))) for place in places]
 
 
 def _shown_text(event: CellEvent) -> str:

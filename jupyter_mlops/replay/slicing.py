@@ -196,8 +196,12 @@ class Slicing:
 
     def _begun(self, events: Sequence[CellEvent], numbers: Sequence[int]) -> Iterator[CellEvent]:
         """Generators that no kept statement seeds begin with the state that they had before the first kept draw."""
+        # Whether the last cell drew, no later state tells: then what could draw counts.
         starts = {
-            kind: self.history.steps[number].place.seq for number in reversed(numbers) for kind in self.history.steps[number].unseeded
+            kind: history.steps[number].place.seq
+            for history in (self.careful, self.history)
+            for number in reversed(numbers)
+            for kind in history.steps[number].unseeded
         }
         states = {kind: state for kind in GENERATORS if (state := self._state(kind, starts.get(kind))) is not None}
         for place, event in enumerate(events):

@@ -106,6 +106,17 @@ class Queries:
             return with_points(run, {key: [point for point in found if point[1] / 1000 <= until] for key, found in given.items()})
         return run
 
+    def opened_by_code(self, session: str, last: int, until: float) -> list[Run]:
+        """The runs that the code of a session opened by itself up to its execution `last`, with the metrics that it logged up to a time."""
+        found: list[Run] = []
+        of_session = f"tags.`mlops.session` = '{session}'"
+        for server, names in self._places():
+            with contextlib.suppress(Refused, Unreachable):
+                found += [_from_entity(*item) for item in self._search(server, names, of_session, order(""), _MOST_OPENED)]
+        early = [run for run in found if not run.own_id and min(run.cells, default=last + 1) <= last]
+        bare = [Run(**{name: getattr(run, name) for name in _MARKS}) for run in sorted(early, key=lambda run: run.started)]
+        return [self.with_logged(run, until) for run in bare]
+
     def events(self, run: Run) -> list[dict[str, Any]]:
         """The CellEvents, as JSON, that the run's own file in MLflow holds; [] when it has none."""
         history = self._history(run)
@@ -273,6 +284,11 @@ class Queries:
             except (Refused, Unreachable):
                 continue
         return self._exact(found)
+
+
+_MOST_OPENED = 10_000
+# What tells one run from others, without what was logged to it.
+_MARKS = ("id", "name", "status", "experiment", "started", "seconds", "session", "cells", "origin")
 
 
 def _not_understood(error: Exception) -> UsageError:

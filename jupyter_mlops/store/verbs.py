@@ -94,6 +94,8 @@ class Verbs:
             told = self._queries.recording(run)
         until = max((event["started"] + event["seconds"] for event in told["events"]), default=0.0)
         told["runs"] = [self._queries.with_logged(Run.of(item), until) for item in told["runs"]]
+        known = {item.id for item in told["runs"]}
+        told["runs"] += [item for item in self._queries.opened_by_code(run.session, max(run.cells), until) if item.id not in known]
         lists = {name: [inputs.with_digests(item, self._read) for item in told[name]] for name in ("events", "runs")}
         return told | lists | {"run": inputs.with_digests(run, self._read)}
 

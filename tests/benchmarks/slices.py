@@ -80,7 +80,8 @@ def of_notebook(source: Path) -> Iterator[Measured]:
         settings = config.load(project)
         client.ask(settings, "flush", timeout=60)
         runs = [Run.from_json(item) for item in client.ask(settings, "runs", where="", sort="", limit=200, offset=0, experiment=None)]
-        wanted = next((run for run in runs if run.metrics and run.origin == "jupyter_mlops"), next(iter(runs), None))
+        finished = [run for run in runs if run.status == "FINISHED" and run.cells]
+        wanted = next((run for run in finished if run.metrics), next(iter(finished), None))
         if wanted is not None:
             yield _measured(source.name, wanted, settings)
         client.ask(settings, "stop")

@@ -61,6 +61,8 @@ def test_what_the_code_itself_logs_to_mlflow_is_compared(project: Path, kernel: 
     cells = [
         "%load_ext jupyter_mlops\nimport mlflow\nfrom sklearn.linear_model import LinearRegression",
         "draw = __import__('pathlib').Path('draw.txt')\nx = [[1.0], [2.0], [4.0]]",
+        "def plain(value):\n    with mlflow.start_run(run_name='plain'):\n        mlflow.log_metric('m', value)",
+        "plain(1.5)",
         "with mlflow.start_run():\n    model = LinearRegression().fit(x, [1.0, 3.0, 4.0])\n"
         "    mlflow.log_metric('fit/r2', model.score(x, [1.0, 3.0, 4.0]))\n"
         "    for step in range(3):\n        mlflow.log_metric('loss', 1 / (step + 1), step=step)\n"
@@ -71,7 +73,7 @@ def test_what_the_code_itself_logs_to_mlflow_is_compared(project: Path, kernel: 
     assert cli.run(["replay", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     logged = {(item["kind"], item["name"], item["verdict"]) for item in told["results"] if item["kind"] in ("metric", "series")}
-    assert logged == {("metric", name, "identical") for name in ("fit/r2", "written")} | {("series", "loss", "identical")}
+    assert logged == {("metric", name, "identical") for name in ("m", "fit/r2", "written")} | {("series", "loss", "identical")}
 
 
 def test_data_that_was_too_dear_to_read_is_a_miss(recorded: Path, kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
