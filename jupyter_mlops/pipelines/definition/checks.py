@@ -18,6 +18,7 @@ from .kinds import Wrong
 from .wording import nearest, shown
 from .yaml_lines import At
 
+_DIGEST = re.compile(r"[0-9a-f]{6,64}")
 _LIKE_A_REFERENCE = re.compile(r"[A-Za-z_][\w-]*\.[^\W\d]\w*")
 _SUFFIXES = words(
     "arrow avro bz2 csv db duckdb feather geojson gpkg gz h5 hdf5 ipc joblib json jsonl log md nc ndjson npy npz onnx orc parquet pickle "
@@ -43,7 +44,7 @@ def templates_of(pipeline: Pipeline) -> None:
         before.append(name)
     _known(pipeline.env, before, ("env",))
     for step in pipeline.steps:
-        for part in ("params", "inputs", "outputs", "env"):
+        for part in ("params", "inputs", "outputs", "env", "validate"):
             for name, value in getattr(step, part).items():
                 _known(value, before, ("steps", step.name, part, name))
         if step.kind == "shell":
@@ -72,6 +73,8 @@ def references(pipeline: Pipeline) -> None:
             known = nearest(str(model).partition(".")[0], steps)
             raise Wrong(("release", "model"), f"the released model {model!r} is no output of a step{known}")
         _source(model, steps, pipeline, ("release", "model"))
+        for key in ("test", "reference"):
+            _source(pipeline.release.get(key), steps, pipeline, ("release", key))
     graph.ordered(pipeline)
 
 
@@ -100,12 +103,27 @@ def steps_of(pipeline: Pipeline) -> None:
         at: At = ("steps", step.name)
         if both := [name for name in step.inputs if name in step.params]:
             raise Wrong((*at, "inputs", both[0]), f"step {step.name!r} has {both[0]!r} as a param and as an input: keep one of them.")
+        _validated(step, pipeline.folder, at)
         if step.kernel and step.kind != "notebook":
             raise Wrong((*at, "kernel"), f"step {step.name!r} is no notebook and has no kernel: take the key away.")
         if step.kind == "notebook":
             _notebook(step, pipeline.folder, at)
         elif step.kind == "python":
             _function(step, pipeline.folder, at)
+
+
+def _validated(step: PipelineStep, folder: str, at: At) -> None:
+    """What is checked is an input, and the files of its schema and reference are there; a reference may be a digest."""
+    for name, asked in step.validate.items():
+        if name not in step.inputs:
+            told = f"step {step.name!r} checks {name!r}, which is none of its inputs{nearest(name, step.inputs)}"
+            raise Wrong((*at, "validate", name), told)
+        for key, value in asked.items():
+            file = Path(folder, functions.path_of(value))
+            if not file.exists() and not (key == "reference" and _DIGEST.fullmatch(value)):
+                learn = "" if key == "reference" else ", write one with `mlops validate DATA --learn --out FILE`"
+                told = f"step {step.name!r}: there is no {key} {shown(file)}: correct its path{learn}."
+                raise Wrong((*at, "validate", name), told)
 
 
 def schedule_of(pipeline: Pipeline) -> None:

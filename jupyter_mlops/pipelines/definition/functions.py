@@ -41,6 +41,12 @@ def file_of(source: str, folder: Path) -> Path | None:
     return next((path for path in (module.with_suffix(".py"), module / "__init__.py") if path.is_file()), None)
 
 
+def path_of(text: str) -> str:
+    """The path in a text that may be written path.py:NAME."""
+    path, named, _ = text.partition(".py:")
+    return f"{path}.py" if named else text
+
+
 def source_of(path: Path) -> Source | None:
     """What a file binds; None when it is no Python. Raises OSError."""
     found = path.stat()

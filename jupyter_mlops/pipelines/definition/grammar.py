@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .gates import GATE
 from .kinds import Anything, Choice, Duration, Either, Flag, Items, Key, Named, Number, Size, Table, Text, Word
 
 STEP_NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$(?!\n)"
@@ -38,6 +39,22 @@ _INPUT = Either(
     "step.output, a path, a URL, or {query: ..., connection: ...}",
 )
 
+_SCHEMA = Text("the path of a schema, such as schemas/flights.yaml")
+_CHECKS = Either(
+    (
+        _SCHEMA,
+        Table(
+            "{schema: PATH, reference: PATH}",
+            {
+                "schema": Key(_SCHEMA, "A schema of pandera's: a YAML file, or a .py file (file.py:NAME where it holds several)."),
+                "reference": Key(Text("the path of a table, or a digest"), "Data as it should be: drift from it fails the step."),
+            },
+            some_of=("schema", "reference"),
+        ),
+    ),
+    "the path of a schema, or {schema: PATH, reference: PATH}",
+)
+
 _STEP = Table(
     "a table with a notebook, a Python function or a shell command",
     {
@@ -50,6 +67,10 @@ _STEP = Table(
         "params": Key(_STEP_PARAMS, "Values for the step's parameters; {name} is replaced by the pipeline's parameter."),
         "inputs": Key(
             Named(_INPUT, "names and sources, such as {table: prepare.table}", NAME), "What it reads: step.output, path, URL or query."
+        ),
+        "validate": Key(
+            Named(_CHECKS, "inputs and schemas, such as {table: schemas/table.yaml}", NAME),
+            "Checks of its inputs, which are tables; where one fails, the step fails before it begins.",
         ),
         "outputs": Key(Named(Text("the path of a file"), "names and paths, such as {report: out/report.txt}", NAME), "Files it writes."),
         "kernel": Key(Text("the name of a kernel, such as python3"), "The kernel of a notebook, where it is not the one it names itself."),
@@ -132,11 +153,17 @@ PIPELINE = Table(
                 "{model: train.model, name: NAME, gates: [...], to: champion}",
                 {
                     "model": Key(Text("step.output"), "The output that is the model.", required=True),
-                    "name": Key(Text("a name"), "The registered model."),
-                    "gates": Key(
-                        Items(Named(Anything(), "a gate, such as {metric: auc, at_least: 0.7}", least=1), "[gate, gate]"), "Checks."
+                    "name": Key(
+                        Text("a name without slashes and colons", r"^[^/:\s@][^/:@]*$(?!\n)"),
+                        "The registered model; without a name nothing is registered, and the gates alone are judged.",
                     ),
-                    "to": Key(Text("an alias, such as champion"), "The alias that a version gets when it passes all gates."),
+                    "gates": Key(Items(GATE, "[gate, gate]"), "What the model must pass."),
+                    "to": Key(
+                        Choice(("champion", "challenger")), "The alias that a version gets when it passes all gates (default: none)."
+                    ),
+                    "test": Key(Text("step.output or a path"), "The data that the gates try the model on."),
+                    "reference": Key(Text("step.output or a path"), "The data that the model was trained on (default: as captured)."),
+                    "target": Key(Text("the name of a column"), "The column of the truth in both."),
                 },
             ),
             "The model that comes out, and what it must pass.",

@@ -12,7 +12,7 @@ from ... import config
 from .wording import nearest
 from .yaml_lines import At
 
-_DURATION = r"^\s*(?:(\d+(?:\.\d+)?)\s*d)?\s*(?:(\d+(?:\.\d+)?)\s*h)?\s*(?:(\d+(?:\.\d+)?)\s*m)?\s*(?:(\d+(?:\.\d+)?)\s*s)?\s*$"
+_DURATION = "^" + "".join(rf"\s*(?:(\d+(?:\.\d+)?)\s*{unit})?" for unit in ("d", "h", "m", "s", "ms")) + r"\s*$"
 _SIZE = r"^\s*\d+(\.\d+)?\s*([kKmMgGtT][iI]?)?[bB]?\s*$"
 
 
@@ -156,7 +156,8 @@ class Number:
         return int(value) if self.whole else value
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "integer" if self.whole else "number", "exclusiveMinimum" if self.above else "minimum": self.least}
+        least = {"exclusiveMinimum" if self.above else "minimum": self.least} if math.isfinite(self.least) else {}
+        return {"type": "integer" if self.whole else "number", **least}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ def seconds(text: str) -> float | None:
     found = re.search(_DURATION, text)
     if found is None or not any(found.groups()):
         return None
-    return sum(float(part) * unit for part, unit in zip(found.groups(), (86400, 3600, 60, 1), strict=True) if part)
+    return sum(float(part) * unit for part, unit in zip(found.groups(), (86400, 3600, 60, 1, 0.001), strict=True) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,12 +288,14 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of known keys. Exactly one of the keys `one_of` must be there, and with a key of `needs` the one it needs."""
+    """A table of known keys. Exactly one of the keys `one_of` must be there, at least one of `some_of`, and with a key of `needs` the one
+    it needs."""
 
     wanted: str
     keys: Mapping[str, Key]
     one_of: Sequence[str] = ()
     needs: Mapping[str, str] = field(default_factory=dict)
+    some_of: Sequence[str] = ()
 
     def takes(self, value: Any) -> bool:
         return isinstance(value, Mapping)
@@ -310,6 +313,8 @@ class Table:
         if self.one_of and len(here) != 1:
             found = f"has {' and '.join(here)}" if here else f"has none of {', '.join(self.one_of)}"
             raise Wrong((*at, here[-1]) if here else at, f"{told(at)} {found}: give it exactly one of them.")
+        if self.some_of and not any(name in value for name in self.some_of):
+            raise Wrong(at, f"{told(at)} has none of {', '.join(self.some_of)}: write {self.wanted}.")
         for name, other in self.needs.items():
             if name in value and other not in value:
                 raise Wrong((*at, name), f"{told(at)} has {name!r} without {other!r}: write {self.keys[other].kind.wanted} there.")
@@ -322,6 +327,8 @@ class Table:
             found["required"] = required
         if self.needs:
             found["dependentRequired"] = {name: [other] for name, other in self.needs.items()}
+        if self.some_of:
+            found["anyOf"] = [{"required": [name]} for name in self.some_of]
         return found | ({"oneOf": [{"required": [name]} for name in self.one_of]} if self.one_of else {})
 
 

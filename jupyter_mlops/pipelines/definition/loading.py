@@ -123,11 +123,13 @@ def _step(name: str, table: Mapping[str, Any], line: int) -> PipelineStep:
     waits = {"times": retries} if isinstance(retries, int) else retries
     given = {key: table[key] for key in _SAME if key in table}
     given |= {key: waits[key] for key in ("backoff", "factor") if key in waits}
+    checks = table.get("validate", {})
+    given["validate"] = {key: {"schema": asked} if isinstance(asked, str) else asked for key, asked in checks.items()}
     return PipelineStep(name=name, kind=kind, source=table[kind], retries=waits["times"], line=line, **given)
 
 
 def _filled(step: PipelineStep, values: Mapping[str, Any]) -> PipelineStep:
-    own = {part: templates.filled(getattr(step, part), values) for part in ("params", "inputs", "outputs")}
+    own = {part: templates.filled(getattr(step, part), values) for part in ("params", "inputs", "outputs", "validate")}
     own["env"] = {name: templates.written(value) for name, value in templates.filled(step.env, values).items()}
     own["outputs"] = {name: templates.written(value) for name, value in own["outputs"].items()}
     if step.kind == "shell":
