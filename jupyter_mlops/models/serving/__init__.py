@@ -1,1 +1,1 @@
-"""The service that answers with predictions."""
+"""The prediction service: a model version behind HTTP, exchanged for the next one without dropping a request."""
