@@ -151,6 +151,7 @@ class Capture:
         seconds, cpu = time.perf_counter() - self._began[0], time.process_time() - self._began[1]
         ended = time.time()
         touched = session.files.drain()
+        session.files.claim(touched)
         error = result.error_before_exec or result.error_in_exec
         status = "ok" if error is None else "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
         reads, writes, mutates, deletes = self._names()

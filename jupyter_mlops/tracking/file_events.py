@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from .files import Touch, is_skipped_folder
 from .inotify import ACCESS, CREATE, IGNORED, IS_FOLDER, MODIFY, MOVED_FROM, MOVED_TO, ONCE, OPEN, OVERFLOW, Inotify
+from .own_opens import OwnOpens
 
 _NAMES = CREATE | MOVED_TO | MOVED_FROM
 _CONTENT = OPEN | ACCESS | MODIFY
@@ -51,6 +52,7 @@ class EventWatcher:
         self._complete = True
         self._since = time.time_ns()
         self._waiting: deque[str] = deque()
+        self._own: OwnOpens | None = None
         self._stop = os.eventfd(0, os.EFD_CLOEXEC)
         try:
             self._add(project, _Place(project))
@@ -81,9 +83,21 @@ class EventWatcher:
             since, self._since = self._since, time.time_ns()
         return {path: _judged(path, touch, since) for path, touch in touches.items()}, complete
 
+    def know_own(self) -> None:
+        with self._lock:
+            self._own = OwnOpens()
+            for place in list(self._places.values()):
+                self._own.watch(os.path.dirname(place.path) if place.single else place.path)
+
+    def own(self) -> set[str] | None:
+        with self._lock:
+            return self._own.collect() if self._own is not None else None
+
     def close(self) -> None:
         os.eventfd_write(self._stop, 1)
         self._thread.join()
+        if self._own is not None:
+            self._own.close()
         self._inotify.close()
         os.close(self._stop)
 
@@ -95,6 +109,8 @@ class EventWatcher:
         Returns whether all of it is watched now that was not before. Raises OSError.
         """
         watch = self._inotify.add(path, _CONTENT if place.single else _EVERYTHING)
+        if self._own is not None:
+            self._own.watch(os.path.dirname(path) if place.single else path)
         known = self._places.get(watch)
         if known is None or not os.path.exists(known.path):
             self._places[watch] = place
@@ -233,11 +249,11 @@ class EventWatcher:
     def _cool(self, place: _Place) -> None:
         place.cool = True
         try:
-            self._inotify.change(place.path, _NAMES)
             inside = [path for path in self._touches if path.rpartition("/")[0] == place.path]
             names = [] if len(inside) > _HOT_EVENTS else os.listdir(place.path)
             if not names or len(names) > _MOST_ONCE:
                 # A folder of so many files stands for them; it counts as written where one of them was.
+                self._inotify.change(place.path, _NAMES)
                 for path in inside:
                     self._mark(place.path, Touch.FOLDER | Touch.READ | self._touches[path] & Touch.WRITTEN)
                 return
@@ -246,6 +262,8 @@ class EventWatcher:
                 if not known & (Touch.READ | Touch.OPENED) or (known & Touch.WRITTEN and not known & Touch.READ):
                     # What was opened is read or mapped, unless it was written: then a read is still to be told.
                     self._places.setdefault(self._inotify.change(path, (ACCESS if known else OPEN) | ONCE), _Place(path, single=True))
+            # Only now that each file tells by itself: in between, what is opened would go unseen.
+            self._inotify.change(place.path, _NAMES)
         except OSError:
             self._complete = False
 

@@ -12,7 +12,7 @@ import stat
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -36,13 +36,15 @@ class Touch:
 class Touched:
     """The files read and written in an interval; `complete` is False when the system lost events, so that some reads may be missing.
 
-    `overwritten` are those that were read and then written, as far as the system tells the order.
+    `overwritten` are those that were read and then written, as far as the system tells the order. `own` are those of the read ones that
+    this very process opened, the others were opened by others alone; None when that is not known (see `FileWatch.know_own`).
     """
 
     read: frozenset[Path] = frozenset()
     written: frozenset[Path] = frozenset()
     overwritten: frozenset[Path] = frozenset()
     complete: bool = True
+    own: frozenset[Path] | None = None
 
 
 class Watcher(Protocol):
@@ -50,6 +52,8 @@ class Watcher(Protocol):
 
     def mention(self, paths: set[str]) -> None: ...
     def collect(self) -> tuple[dict[str, int], bool]: ...
+    def know_own(self) -> None: ...
+    def own(self) -> set[str] | None: ...
     def close(self) -> None: ...
 
 
@@ -58,6 +62,8 @@ class FileWatch:
 
     def __init__(self, project: Path, watcher: Callable[[str], Watcher] | None = None) -> None:
         self._project = os.path.realpath(project)
+        self.opened: set[Path] | None = None
+        """The files read by cells that this process opened itself, since `know_own`; None when that is not known of all of them."""
         self._mentioned: set[str] = set()
         self._foreign: set[str] = set()
         self._quiet = 0
@@ -76,9 +82,10 @@ class FileWatch:
         if self._pid != os.getpid():
             return Touched()
         touches, complete = self._watcher.collect()
+        own = self._watcher.own()
         mentioned, self._mentioned = self._mentioned, set()
         if not touches:
-            return Touched() if complete else Touched(complete=False)
+            return Touched(complete=complete, own=None if own is None else frozenset())
         read, written = [], []
         folders = {path for path, touch in touches.items() if touch & Touch.FOLDER}
         for path, touch in touches.items():
@@ -91,7 +98,20 @@ class FileWatch:
             if touch & Touch.READ and not (gone and touch & Touch.CREATED) and (named or self._counts_as_read(path)):
                 read.append(path)
         overwritten = frozenset(Path(path) for path in read if touches[path] & Touch.READ_FIRST and touches[path] & Touch.WRITTEN)
-        return Touched(_summarised(read, folders), _summarised(written, folders), overwritten, complete)
+        found = _summarised(read, folders)
+        mine = None if own is None else frozenset(path for path in found if str(path) in own or _any_below(path, own))
+        return Touched(found, _summarised(written, folders), overwritten, complete, mine)
+
+    def know_own(self) -> None:
+        """From now on, tell the files that this process opens from those that others do, where the system tells."""
+        with suppress(OSError):
+            self._watcher.know_own()
+            self.opened = set()
+
+    def claim(self, touched: Touched) -> None:
+        """What was told are the reads of a cell: those of its own opens are added to `opened`."""
+        if self.opened is not None:
+            self.opened = None if touched.own is None else self.opened | touched.own
 
     def expect_reader(self, paths: Iterable[Path | str]) -> None:
         """Another process of ours is going to read these files: from now on a read of one counts only in a cell that mentions it."""
@@ -157,6 +177,10 @@ def _is_excluded(path: str, project: str) -> bool:
     if name.startswith(".") or name.endswith(".ipynb") or _NOT_DATA.fullmatch(name):
         return True
     return any(folder.startswith(".") or folder in _STORES for folder in folders)
+
+
+def _any_below(folder: Path, paths: set[str]) -> bool:
+    return folder.is_dir() and any(path.startswith(f"{folder}{os.sep}") for path in paths)
 
 
 def _summarised(paths: list[str], folders: set[str]) -> frozenset[Path]:

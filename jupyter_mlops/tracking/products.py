@@ -37,13 +37,14 @@ def pack_models(
     packed, skipped = [], []
     for name, model in found:
         try:
-            packed.append(_packed(name, model, data, put))
+            packed.append(pack_model(name, model, data, put))
         except MlopsError as error:
             skipped.append(f"{name} ({type(model).__name__}): {error}")
     return packed, skipped
 
 
-def _packed(name: str, model: Any, data: list[Any], put: Callable[[bytes], str]) -> dict[str, Any]:
+def pack_model(name: str, model: Any, data: list[Any], put: Callable[[bytes], str]) -> dict[str, Any]:
+    """One model as the journal names it. Raises ModelRefused for one that cannot be packed."""
     flavor = models.recognise(model)
     first = next((rows for value in data if (rows := models.example(value)) is not None), None)
     if first is None or flavor in ("statsmodels", "pytorch"):

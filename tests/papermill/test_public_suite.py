@@ -1,6 +1,7 @@
 """papermill's own tests, which its package ships, run with this package's engine as the default, in an environment of their own.
 
-Run by name: `pytest tests/papermill`. It makes a virtual environment and installs this project into it, which takes minutes.
+Run by name: `pytest tests/papermill`. The environment (1 GB) stays in pytest's cache folder, so that only the first run takes minutes to
+make it; this project is installed into it each time.
 """
 
 from __future__ import annotations
@@ -8,13 +9,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import venv
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
 PROJECT = Path(__file__).parents[2]
+MINUTES = 30
 # What papermill's tests need besides papermill; versions as it asks for them where they matter.
 NEEDS = ("boto3", "moto", "pytest", "pytest-env", "pytest-mock", "ipywidgets", "pygithub", "attrs")
 LEFT_OUT = {
@@ -28,20 +29,24 @@ LEFT_OUT = {
 }
 
 
-@pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment with this project and what papermill's tests need."""
-    given = os.environ.get("MLOPS_PAPERMILL_PYTHON")
-    if given:
-        return Path(given)
-    folder = tmp_path_factory.mktemp("papermill") / "venv"
-    venv.create(folder, with_pip=True)
-    interpreter = folder / "bin" / "python"
-    subprocess.run([interpreter, "-m", "pip", "install", "--quiet", str(PROJECT), *NEEDS], check=True)
+@pytest.fixture(scope="session")
+def python(request: pytest.FixtureRequest) -> Path:
+    """The Python of an environment with this project as it is now, and what papermill's tests need."""
+    folder = Path(request.config.cache.mkdir(f"papermill-{sys.version_info.major}.{sys.version_info.minor}"))
+    interpreter = folder / "bin/python"
+    if not (folder / "installed").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        _install(interpreter, str(PROJECT), *NEEDS)
+        (folder / "installed").touch()
+    _install(interpreter, "--no-deps", "--force-reinstall", str(PROJECT))
     return interpreter
 
 
-@pytest.mark.timeout(3600)
+def _install(interpreter: Path, *what: str) -> None:
+    subprocess.run([interpreter, "-m", "pip", "install", "--quiet", *what], check=True, timeout=MINUTES * 60)
+
+
+@pytest.mark.timeout(2 * MINUTES * 60)
 def test_papermills_own_tests_pass_with_this_engine(python: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     suite = subprocess.run(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from tests.delivered import flush
 from tests.delivery_desk import wait_until
 from tests.pipelines import notebook_files
 from tests.pipelines.clusters import Cluster, can_hide, cluster
-from tests.pipelines.running import Told, lines, pipeline, run, shell, states
+from tests.pipelines.running import Told, lines, pipeline, python, run, shell, states
 from tests.s3_server import s3
 
 
@@ -59,6 +60,24 @@ def test_steps_run_on_workers_and_tell_how_far_they_are(project: Path, dask: Clu
     assert sorted(set(cells)) == [1, 2, 3, 4]
     assert Path(done.steps[0].notebook).exists()
     assert states(run(flow)) == {"make": "cached", "show": "cached"}
+
+
+def test_a_worker_with_other_versions_than_the_key_says_is_refused(project: Path, tmp_path: Path) -> None:
+    """Its folder of packages comes first, as that of an environment in which something else is installed."""
+    other = tmp_path / "other/site-packages/cronsim-99.0.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: cronsim\nVersion: 99.0\n\n")
+    (project / "steps.py").write_text("import cronsim\ndef uses():\n    return 1\n")
+    (project / "plain.py").write_text("import json\ndef plain():\n    return 1\n")
+    flow = pipeline(project, python("uses", "steps.py:uses", retries=2, backoff=0.1), python("plain", "plain.py:plain"))
+    with cluster(tmp_path / "cluster", PYTHONPATH=str(other.parent)) as found:
+        found.add()
+        done = run(flow, executor=found.address)
+    assert states(done) == {"uses": "failed", "plain": "done"}
+    assert done.steps[0].attempts == 1
+    assert f"has other versions of what this step imports (cronsim 99.0 instead of {version('cronsim')}): install" in done.steps[0].error
+    assert commits(project) == {"plain": 1}
+    assert states(run(flow)) == {"uses": "done", "plain": "cached"}
 
 
 def test_an_address_where_nobody_listens_is_told(project: Path) -> None:

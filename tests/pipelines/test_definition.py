@@ -161,7 +161,10 @@ WRONG = [
      "steps.train.inputs.table has 'query' without 'connection': write sqlite:///x.db, or the name of an environment variable there."),
     ("notebooks/train.ipynb", "notebooks/train.py", 8, "steps.train.notebook is 'notebooks/train.py': write the path of a notebook."),
     ("checks.py:check", "checks.py", 20, "steps.check.python is 'checks.py': write module:function or path.py:function."),
-    ("to: champion", "to: 3", 21, "release.to is 3: write an alias, such as champion."),
+    ("to: champion", "to: 3", 21, "release.to is 3: write champion or challenger."),
+    ("{metric: auc, at_least: 0.7}", "{metrik: auc}", 21, "release.gates[1] is no gate that is known by 'metrik': did you mean 'metric'?"),
+    ("{metric: auc, at_least: 0.7}", "{metric: auc}", 21, "release.gates[1] has none of at_least, at_most: write {metric: auc, at_least"),
+    ("to: champion}", "test: preprae.table}", 21, "'preprae.table' names no step and no file: did you mean 'prepare'?"),
     # schedule
     ("Copenhagen", "Kopenhagen", 3, "There is no time zone 'Europe/Kopenhagen': did you mean Europe/Copenhagen"),
     ("0 6 * * 1", "0 26 * * 1", 3, "The cron expression '0 26 * * 1' cannot be read"),
@@ -360,70 +363,6 @@ def test_a_parameter_may_be_made_of_earlier_ones(folder: Path) -> None:
     for values, path in (({}, "data/3.csv"), ({"month": "4"}, "data/4.csv"), ({"file": "x.csv"}, "x.csv")):
         steps = loading.parameters(load(text), values).steps
         assert (steps[0].inputs, steps[2].params) == ({"flights": path}, {"file": path})
-
-
-def test_notebooks_alone_are_joined_by_names(folder: Path) -> None:
-    write(folder / "evaluate.ipynb", "model = ''\ntable = ''\nmonth = 0\nflights = ''")
-    (folder / "data").mkdir()
-    (folder / "data/flights.csv").write_text("")
-    paths = [Path("notebooks/train.ipynb"), Path("evaluate.ipynb"), folder / "notebooks/prepare.ipynb"]
-    made = loading.from_notebooks(paths)
-    assert (made.name, made.folder, made.path) == (folder.name, str(folder), "")
-    assert [(step.name, step.source, step.inputs) for step in made.steps] == [
-        ("train", "notebooks/train.ipynb", {"table": "prepare.table"}),
-        ("evaluate", "evaluate.ipynb", {"model": "train.model", "table": "prepare.table"}),
-        ("prepare", "notebooks/prepare.ipynb", {}),
-    ]
-    assert [step.name for step in graph.ordered(made)] == ["prepare", "train", "evaluate"]
-    filled = loading.parameters(made, {"month": "4", "table": "other.parquet", "names": '["a"]'})
-    assert [(step.params, step.inputs) for step in filled.steps] == [
-        ({"names": ["a"]}, {"table": "other.parquet"}),
-        ({"month": 4}, {"model": "train.model", "table": "other.parquet"}),
-        ({"month": 4}, {}),
-    ]
-
-
-def test_one_notebook_is_a_pipeline(folder: Path) -> None:
-    made = loading.from_notebooks([Path("notebooks/plain.ipynb")])
-    assert (made.name, [step.name for step in made.steps]) == ("plain", ["plain"])
-    assert loading.parameters(made, {"any": "3"}).steps[0].params == {"any": 3}
-
-
-def test_a_file_that_a_cut_step_reads_is_its_input(folder: Path) -> None:
-    step = {"parameters": [{"name": "flights", "source": "file"}]}
-    write(folder / "cut.ipynb", "flights = 'checks.py'", mlops={"step": step})
-    assert loading.from_notebooks([Path("cut.ipynb")]).steps[0].inputs == {"flights": "checks.py"}
-
-
-@pytest.mark.parametrize(
-    ("names", "given", "message"),
-    [
-        (["notebooks/prepare.ipynb", "again.ipynb", "notebooks/train.ipynb"], {},
-         "train takes 'table', which prepare and again both give: say in a pipeline.yaml which one is meant."),
-        (["loop.ipynb", "back.ipynb"], {}, "the steps wait for each other: loop -> back -> loop; take one of these inputs away."),
-        (["notebooks/train.ipynb", "notebooks/train.ipynb"], {},
-         "two notebooks are called notebooks/train.ipynb, or alike: give one of them another name."),
-        (["notebooks/train.ipynb"], {"CC": "1"}, "no notebook declares the parameter 'CC': did you mean 'C'?"),
-        (["notebooks/train.ipynb"], {"C": "x"},
-         "the parameter C cannot be 'x': its default in notebooks/train.ipynb is 1, so give a number."),
-        (["notebooks/train.ipynb"], {"names": "[1]"},
-         "the parameter names cannot be '[1]': notebooks/train.ipynb declares it list[str], so give it such a value."),
-        (["nothing.ipynb"], {}, "there is no notebook nothing.ipynb: there are again.ipynb, back.ipynb, loop.ipynb."),
-    ],
-)  # fmt: skip
-def test_notebooks_that_do_not_fit_are_refused(folder: Path, names: list[str], given: dict[str, Any], message: str) -> None:
-    write(folder / "again.ipynb", "month = 1", "{'table': table}")
-    write(folder / "loop.ipynb", "there = 1", "{'here': here}")
-    write(folder / "back.ipynb", "here = 1", "{'there': there}")
-    with pytest.raises(PipelineError) as raised:
-        loading.parameters(loading.from_notebooks([Path(name) for name in names]), given)
-    assert str(raised.value) == message
-
-
-def test_notebooks_called_alike_are_told_apart_by_their_folders(folder: Path) -> None:
-    write(folder / "other/train.ipynb")
-    made = loading.from_notebooks([Path("notebooks/train.ipynb"), Path("other/train.ipynb")])
-    assert [step.name for step in made.steps] == ["notebooks-train", "other-train"]
 
 
 SCHEMA = json.loads(files("jupyter_mlops.pipelines.definition").joinpath("pipeline.schema.json").read_text())

@@ -28,10 +28,19 @@ def flights(project: Path) -> Path:
 def test_only_what_depends_on_a_changed_month_runs_again(flights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = ran(capsys, "run pipeline.yaml")
     assert first["states"] == dict.fromkeys(STEPS, "done")
-    assert [(gate["name"], gate["state"]) for gate in first["gates"]] == [("auc at least 0.6", "passed")]
+    assert [(gate["name"], gate["state"]) for gate in first["gates"]] == [
+        ("auc at least 0.6", "passed"),
+        ("auc no worse than the champion", "passed"),
+        ("auc by origin at least 0.55", "passed"),
+        ("target told by one feature", "passed"),
+        ("loss of auc by unseen categories at most 0.05", "passed"),
+    ]
+    assert (first["release"]["state"], first["release"]["version"], first["release"]["champion"]) == ("promoted", 1, 1)
     card = (flights / "out" / "release" / "README.md").read_text()
     assert f"| area under the ROC curve | {first['gates'][0]['value']:.3f} |" in card
-    assert ran(capsys, "run pipeline.yaml")["states"] == dict.fromkeys(STEPS, "cached")
+    again = ran(capsys, "run pipeline.yaml")
+    assert again["states"] == dict.fromkeys(STEPS, "cached")
+    assert (again["release"]["version"], again["release"]["again"]) == (1, True)
     march = flights / "data" / "flights-2013-3.parquet"
     pd.read_parquet(march).iloc[:-1000].to_parquet(march)
     later = {"prepare-new": "done", "evaluate": "done", "release": "done"}

@@ -90,10 +90,11 @@ class Live:
         self.loop.close()
 
 
-@pytest.fixture(scope="module")
-def kernels() -> Iterator[WarmKernels]:
+@pytest.fixture(scope="module", params=[0, 1000], ids=["forked as asked for", "made ready ahead"])
+def kernels(request: pytest.FixtureRequest) -> Iterator[WarmKernels]:
     """A server with the usual libraries."""
     with WarmKernels() as server:
+        server.expect(request.param)
         yield server
 
 

@@ -228,6 +228,15 @@ def test_functions_get_values_and_paths_and_give_outputs(project: Path) -> None:
     assert states(run(flow, only=["load", "total"])) == {"load": "cached", "total": "cached", "wrong": "skipped"}
 
 
+@pytest.mark.parametrize("source", ["steps.py:fails", "steps:fails"])
+def test_what_a_function_raises_is_shown_as_its_author_knows_it(project: Path, source: str) -> None:
+    (project / "steps.py").write_text("def deep():\n    return {}['x']\ndef fails():\n    return deep()\n")
+    error = run(pipeline(project, python("fails", source))).steps[0].error
+    frames = [line.strip() for line in error.splitlines() if line.startswith("  File")]
+    assert frames == [f'File "{project}/steps.py", line 4, in fails', f'File "{project}/steps.py", line 2, in deep']
+    assert error.splitlines()[-2:] == ["KeyError: 'x'", "The python step ended with status 1."]
+
+
 def test_a_query_is_passed_as_a_file(project: Path) -> None:
     import sqlite3
 

@@ -17,6 +17,7 @@ from .memory import Memory
 
 OWN = "jupyter-mlops"
 """This package: it records what a step does and changes no result, so that no key depends on it."""
+_PYTHON = "python"
 _NAME, _VERSION = re.compile(r"^Name: *(\S+)", re.MULTILINE), re.compile(r"^Version: *(\S+)", re.MULTILINE)
 _REQUIRES = re.compile(r"^Requires-Dist: *(.+)", re.MULTILINE)
 _CODE = (".py", ".so", ".pyd")
@@ -64,6 +65,12 @@ class Distributions:
         """The version of an installed distribution."""
         found: str | None = self._index["versions"].get(name)
         return found
+
+    def unlike(self, environment: Mapping[str, str]) -> tuple[str, ...]:
+        """How this Python differs from the environment part of a key, in words; empty where it does not."""
+        here = {name: python() if name == _PYTHON else self.version(name) for name in environment}
+        differ = {name: version for name, version in environment.items() if here[name] != version}
+        return tuple(f"{name} {here[name] or 'is not there'} instead of {version}" for name, version in differ.items())
 
     def all(self) -> dict[str, str]:
         """{name: version} of everything installed."""

@@ -16,6 +16,7 @@ from blake3 import blake3
 from ...code.secret_forms import kind_of_name, secret_part
 from ...errors import PipelineError
 from ...records import Pipeline, PipelineStep
+from ..definition.functions import path_of
 from . import sources
 from .contents import Contents
 from .distributions import python
@@ -52,6 +53,8 @@ class Keys:
         parts: dict[str, Any] = {"format": FORMAT, "kind": step.kind, "inputs": dict(inputs), "env": plain(environment)}
         if step.outputs:
             parts["outputs"] = dict(step.outputs)
+        if step.validate:
+            parts["validate"] = self._checks(step)
         match step.kind:
             case "notebook":
                 self._notebook(step, params, environment, parts)
@@ -60,7 +63,31 @@ class Keys:
             case _:
                 self._command(step, environment, parts)
         parts["params"] = {**parts.get("params", {}), **params}
+        self._schemas(step, environment, parts)
         return parts
+
+    def _checks(self, step: PipelineStep) -> dict[str, str]:
+        """The contents of what inputs are held against. Raises PipelineError."""
+        found = {}
+        for name, asked in step.validate.items():
+            for what, value in asked.items():
+                file = path_of(value)
+                try:
+                    content = self._contents.file(file)
+                except OSError:
+                    if what == "schema" or os.sep in value or "." in value:
+                        raise PipelineError(f"step {step.name!r}: there is no {what} {value} for {name!r}: correct its path.") from None
+                    content = value  # a digest
+                found[f"{name} {what}"] = content if file == value else f"{content} {value}"
+        return found
+
+    def _schemas(self, step: PipelineStep, environment: Mapping[str, str], parts: dict[str, Any]) -> None:
+        """What schemas that are written in Python import of the project."""
+        paths = dict.fromkeys(path_of(asked.get("schema", "")) for asked in step.validate.values())
+        files = tuple(path for path in paths if path.endswith(".py"))
+        if files:
+            found = self._modules.needed(Said(digest="", runs=files), environment)
+            parts["modules"] = dict(sorted({**parts.get("modules", {}), **found.local}.items()))
 
     def _notebook(self, step: PipelineStep, params: Mapping[str, Any], environment: Mapping[str, str], parts: dict[str, Any]) -> None:
         path = str(self._contents.folder / step.source)
@@ -138,6 +165,7 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
     for name in ("params", "env", "outputs"):
         found += [f"{name}.{item}: {_short(one)} -> {_short(other)}" for item, one, other in _differences(old, new, name)]
     found += [f"inputs.{item}: {_word(one, other)}" for item, one, other in _differences(old, new, "inputs", "content changed")]
+    found += [f"validate.{item}: {_word(one, other)}" for item, one, other in _differences(old, new, "validate")]
     found += [f"modules: {item}{_suffix(one, other)}" for item, one, other in _differences(old, new, "modules")]
     found += [f"environment: {item} {one or 'none'} -> {other or 'none'}" for item, one, other in _differences(old, new, "environment")]
     if not found and old != new:

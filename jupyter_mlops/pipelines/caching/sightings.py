@@ -1,5 +1,5 @@
-"""Whose reads they are: steps run side by side in one folder, and what watches its files cannot tell which process opened one. Pure but for
-the times of files."""
+"""Whose reads they are: steps run side by side in one folder, and what watches its files does not say which process opened one. Pure but
+for the times of files."""
 
 from __future__ import annotations
 
@@ -8,15 +8,32 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+# Words of code that starts other programs, or processes that share its work.
+_PROGRAMS = re.compile(
+    r"subprocess|multiprocessing|concurrent\.futures|ProcessPool|joblib|n_jobs|loky|dask|spark|\bray\b|Popen"
+    r"|\bos\.(?:system|popen|spawn|exec|fork)|(?:^|\")\s*(?:!|%%(?:bash|sh|script|perl|ruby|sx|system)|%(?:sx|system|run))",
+    re.MULTILINE,
+)
 
-def own(paths: Iterable[str], *, since: float, elsewhere: Collection[str], text: str) -> list[str]:
+
+def own(
+    paths: Iterable[str], *, since: float, elsewhere: Collection[str], text: str, opened: Collection[str] | None = None
+) -> list[str]:
     """Those of the files seen to be read while a step ran that it depends on.
 
-    A file that was written since the step began (seconds since the epoch) is what this step or another made. A file that another step
-    declares as its input is that one's, unless `text`, which is this step's code and parameters, names the file or its folder. What is in
-    doubt counts as read by the step: then it runs once more than it has to.
+    A file that was written since the step began (seconds since the epoch) is what this step or another made. `opened` are those that the
+    step's own process opened, which are the step's. Any other file was opened by a program that the step started, or by another step: it
+    is the step's if `text`, which is its code and parameters, names the file or its folder, or says that it starts programs and no other
+    step declares the file as its input. Where nobody knows who opened what (None), that declaration and the text decide alone.
+    What is in doubt counts as read by the step: then it runs once more than it has to.
     """
-    return [path for path in paths if _changed(path) < since and (path not in elsewhere or _named(path, text))]
+    known, programs = opened is not None, _PROGRAMS.search(text) is not None
+    mine = frozenset(opened or ())
+
+    def counts(path: str) -> bool:
+        return path in mine or _named(path, text) or (path not in elsewhere and (programs or not known))
+
+    return [path for path in paths if _changed(path) < since and counts(path)]
 
 
 def _changed(path: str) -> float:

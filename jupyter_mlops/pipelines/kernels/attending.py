@@ -11,10 +11,11 @@ from typing import Any
 
 from ... import config
 from ...tracking import session as sessions
+from ...tracking.files import file_input
 
 
 def begin(told: str) -> str:
-    """Start tracking in this kernel (the notebook need not load the extension) and open the run of the step; what went wrong, or "".
+    """Start tracking in this kernel (the notebook need not load the extension) and open the run of the step; its session, or "".
 
     `told` is a JSON list: the run's name, its id, the id of the run it hangs under (or null), the project, parameters and tags.
     """
@@ -23,12 +24,13 @@ def begin(told: str) -> str:
     name, run, parent, project, params, tags = json.loads(told)
     try:
         live = sessions.start(get_ipython(), config.load(Path(project)))
+        live.files.know_own()
         given = {"parent": parent, "params": params, "tags": tags}
         live.runs.open_named(name, run, **{key: value for key, value in given.items() if value})
         live.deliver()
-    except Exception as error:  # an unwritable project, a broken setting
-        return f"{type(error).__name__}: {error}"
-    return ""
+    except Exception:  # an unwritable project, a broken setting
+        return ""
+    return live.journal.session
 
 
 def end(told: str) -> str:
@@ -43,7 +45,7 @@ def end(told: str) -> str:
     found: dict[str, Any] = {"session": live.journal.session}
     try:
         live.runs.close_named(run, status, live.redactor.text(error))
-        found |= {"read": _read(live), "modules": _modules(live), "runs": list(live.runs.orders)}
+        found |= {"read": _read(live), "own": _own(live), "modules": _modules(live), "runs": list(live.runs.orders)}
         live.deliver()
     except Exception as trouble:  # as above
         live.trouble(trouble)
@@ -61,6 +63,12 @@ def _read(live: sessions.Session) -> dict[str, str | None]:
                 # What is too large to be read in the kernel is told by its size and time of change.
                 read.setdefault(str(live.settings.project / name), None if " " in content else content)
     return read
+
+
+def _own(live: sessions.Session) -> list[str] | None:
+    """Those of the files that this very process opened, named as `_read` names them."""
+    opened, project = live.files.opened, live.settings.project
+    return None if opened is None else [str(project / file_input(path, project).name) for path in opened]
 
 
 def _modules(live: sessions.Session) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-from nbclient.exceptions import CellExecutionComplete, CellExecutionError, DeadKernelError
+from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellTimeoutError, DeadKernelError
 from nbclient.util import ensure_async
 from nbformat.notebooknode import from_dict
 from papermill.clientwrap import PapermillNotebookClient
@@ -160,6 +160,8 @@ class CellsClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill i
         name, why = type(error).__name__, str(error)
         if type(error) is DeadKernelError:
             why = f"The kernel died while this cell ran ({getattr(self.km, 'words', '') or error})."
+        elif isinstance(error, CellTimeoutError) and self._step.deadline is not None:
+            why = "The time of the step was over while this cell ran."
         elif isinstance(error, (KeyboardInterrupt, SystemExit)):
             name, why = "Interrupted", "The run was ended while this cell ran."
         if cell.cell_type == "code":

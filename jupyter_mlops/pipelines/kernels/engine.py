@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -53,8 +53,10 @@ class Executed:
     (DeadKernelError, CellTimeoutError, Stopped...), `cell` (from 1) and `source` belong to the cell that failed.
 
     `collected` is what `collect` gave, as JSON values; `read` maps the absolute paths of the files that cells were seen to read to their
-    content digests (None: too large to be digested by the kernel), `modules` likewise the user's own modules that were imported;
-    `session` and `runs` are the tracking session and the ids of all runs that the cells made; `memory` is the kernel's peak in bytes.
+    content digests (None: too large to be digested by the kernel), `own` are those of them that the kernel itself opened (None: nobody
+    knows), `modules` likewise the user's own modules that were imported;
+    `session` and `runs` are the tracking session and the ids of all runs that the cells made; `closed` tells that the kernel lived to end
+    them itself. `memory` is the kernel's peak in bytes.
     """
 
     seconds: float
@@ -65,9 +67,11 @@ class Executed:
     source: str = ""
     collected: Any = None
     read: Mapping[str, str | None] = field(default_factory=dict)
+    own: Sequence[str] | None = None
     modules: Mapping[str, str] = field(default_factory=dict)
     session: str = ""
     runs: tuple[str, ...] = ()
+    closed: bool = False
     memory: int = 0
 
 
@@ -149,7 +153,8 @@ def _import_papermill() -> None:
 
 
 def _executed(step: Step, seconds: float, failure: Mapping[str, Any]) -> Executed:
-    told = json.loads(step.answers.get("end", "{}"))
+    session = step.answers.get("before", "")
+    told = {"session": session, "closed": bool(session) and "end" in step.answers, **json.loads(step.answers.get("end", "{}"))}
     collected = json.loads(step.answers["collected"]) if "collected" in step.answers else None
     if not failure and "collected" in step.refusals:
         failure = {"error": f"The outputs could not be collected: {step.refusals['collected']}", "ename": "OutputsError"}

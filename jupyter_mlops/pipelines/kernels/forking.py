@@ -3,10 +3,12 @@
 Each connection is one kernel's lifeline. It begins with a request, a line of JSON:
 
     {"argv": [...], "env": {...}, "cwd": folder, "log": file, "modules": [...]}        fork a kernel, with these modules loaded
+    {..., "waits": true}                                                               one that waits until it is taken
     {"command": [...], "env": {...}, "cwd": folder, "log": file}                       start another program in its place
     {"modules": [...]}                                                                 only load modules
 
-and is answered by {"pid": n}, later by {"exit": status}. A line {"signal": n} is sent on to the kernel's whole process group. When the
+and is answered by {"pid": n}, later by {"exit": status}. A line {"signal": n} is sent on to the kernel's whole process group, a line
+{"taken": {"env": {...}, "cwd": folder}} to a kernel that waits, which then enters that folder and environment and begins its work. When the
 other end closes, the kernel and its group are killed; so are all when the process that began this one is gone, however it ended.
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import gc
 import importlib
 import json
@@ -31,24 +34,42 @@ from typing import Any, NoReturn
 
 _PR_SET_PDEATHSIG = 1
 _LINE = 1 << 16
+# A whole environment goes through the pipe of a kernel that waits, without anybody waiting for it to read.
+_ENVIRONMENT = 1 << 20
 _BEAT_SECONDS = 1.0
+_UNTAKEN_SECONDS = 300.0
 
 Act = Callable[[], None]
 
 
 @dataclass(slots=True)
 class _Line:
-    """One connection: what came in and is not a whole line yet, and its kernel."""
+    """One connection: what came in and is not a whole line yet, and its kernel; one that waits reads the other end of the pipe `gate`."""
 
     channel: socket.socket
     received: bytes = b""
     pid: int = 0
     ended: bool = field(default=False)
+    gate: int = -1
 
     def tell(self, **message: Any) -> None:
         """Answer; whoever does not listen any more is seen when its end closes."""
         with contextlib.suppress(OSError):
             self.channel.sendall(json.dumps(message).encode() + b"\n")
+
+    def hand(self, told: Mapping[str, Any]) -> None:
+        """Give a kernel that waits what it waits for."""
+        if self.gate >= 0:
+            with contextlib.suppress(OSError), open(self.gate, "wb") as pipe:
+                self.gate = -1
+                pipe.write(json.dumps(told).encode() + b"\n")
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.channel.close()
+        if self.gate >= 0:
+            os.close(self.gate)
+            self.gate = -1
 
 
 class Server:
@@ -117,6 +138,9 @@ class Server:
             if line.pid and not line.ended:
                 _signal_group(line.pid, request["signal"])
             return None
+        if "taken" in request:
+            line.hand(request["taken"])
+            return None
         self.load(request.get("modules", []))
         if "env" not in request:
             line.tell(loaded=True)
@@ -124,12 +148,19 @@ class Server:
         # The fewer pages of the libraries a collection touches in a child, the more of them stay shared.
         gc.collect()
         gc.freeze()
+        gate = -1
+        if request.get("waits"):
+            gate, line.gate = os.pipe()
+            with contextlib.suppress(OSError):  # a system may allow less
+                fcntl.fcntl(line.gate, fcntl.F_SETPIPE_SZ, _ENVIRONMENT)
         with warnings.catch_warnings():
             # Threads that the libraries' own pools keep are theirs to put in order; they do so at fork.
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if pid == 0:
-            return self._child(request)
+            return self._child(request, gate)
+        if gate >= 0:
+            os.close(gate)
         line.pid = pid
         line.tell(pid=pid)
         return None
@@ -144,7 +175,7 @@ class Server:
 
     def _close(self, line: _Line) -> None:
         del self._lines[line.channel.fileno()]
-        line.channel.close()
+        line.close()
         if line.pid and not line.ended:
             _kill_session(line.pid)
             os.waitpid(line.pid, 0)
@@ -156,8 +187,8 @@ class Server:
         shutil.rmtree(os.path.dirname(self._listener.getsockname()), ignore_errors=True)
         os._exit(0)
 
-    def _child(self, request: Mapping[str, Any]) -> Act:
-        """Leave everything of the server behind; what is left to do, once its loop is left too."""
+    def _child(self, request: Mapping[str, Any], gate: int) -> Act:
+        """Leave everything of the server behind; what is left to do, once its loop is left too. `gate` is the pipe to wait at, or -1."""
         os.setsid()
         _die_with_parent()
         signal.set_wakeup_fd(-1)
@@ -166,7 +197,7 @@ class Server:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self._listener.close()
         for line in self._lines.values():
-            line.channel.close()
+            line.close()
         for number in (self._wake_in, self._wake_out, self._watch):
             if number >= 0:
                 os.close(number)
@@ -174,15 +205,11 @@ class Server:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
-        try:
-            os.chdir(request["cwd"])
-        except OSError as error:
-            # Before the loop is left: nobody would tell of it there.
-            os.write(2, f"The working folder cannot be entered: {error}\n".encode())
-            os._exit(1)
+        # Before the loop is left: nobody would tell of a mistake there.
+        _enter(request["cwd"])
         if "command" in request:
             return lambda: _become_program(request["command"], request["env"])
-        return lambda: _become_kernel(request["argv"], request["env"])
+        return lambda: _become_kernel(request["argv"], request["env"], gate)
 
 
 def _become_program(command: list[str], environment: Mapping[str, str]) -> NoReturn:
@@ -192,13 +219,36 @@ def _become_program(command: list[str], environment: Mapping[str, str]) -> NoRet
     os.execvpe(command[0], command, environment)
 
 
-def _become_kernel(argv: list[str], environment: Mapping[str, str]) -> None:
+def _become_kernel(argv: list[str], environment: Mapping[str, str], gate: int) -> None:
     from .kernel_app import main
 
+    _begin_anew(environment)
+    main(argv, None if gate < 0 else lambda: _wait(gate))
+
+
+def _wait(gate: int) -> None:
+    """Wait until somebody takes this kernel, and enter their folder and environment; end when nobody does."""
+    with open(gate, "rb") as pipe:
+        line = pipe.readline() if select.select([pipe], [], [], _UNTAKEN_SECONDS)[0] else b""
+    if not line:
+        os._exit(0)
+    told = json.loads(line)
+    _enter(told["cwd"])
+    _begin_anew(told["env"])
+
+
+def _enter(folder: str) -> None:
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        os.write(2, f"The working folder cannot be entered: {error}\n".encode())
+        os._exit(1)
+
+
+def _begin_anew(environment: Mapping[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
     _forget()
-    main(argv)
 
 
 def _forget() -> None:

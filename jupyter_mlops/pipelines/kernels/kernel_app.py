@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,8 +30,11 @@ MODULES = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Become the kernel that the arguments of `ipykernel_launcher` describe, until it is shut down."""
+def main(arguments: Sequence[str] | None = None, wait: Callable[[], None] | None = None) -> None:
+    """Become the kernel that the arguments of `ipykernel_launcher` describe, until it is shut down.
+
+    `wait` is called as soon as nothing is left to do that is the same for all kernels: it returns in the folder and environment to work in.
+    """
     from ipykernel.kernelapp import IPKernelApp
 
     class StepKernelApp(IPKernelApp):
@@ -39,6 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             # ZeroMQ throws away what a slow reader has not taken once a thousand messages wait.
             context.sndhwm = 0
             super().init_iopub(context)  # type: ignore[no-untyped-call]  # ipykernel is typed in part
+
+        def init_path(self) -> None:
+            # From here on, a user's own startup files and extensions run.
+            if wait is not None:
+                wait()
+                _settle(self.kernel.shell)
+            super().init_path()
 
     import ipykernel
 
@@ -51,6 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     app.initialize(given)
     app.start()
     _leave()
+
+
+def _settle(shell: Any) -> None:
+    """Let IPython find the folder and the environment that this process has now, where it looked at others."""
+    shell.init_environment()
+    shell.starting_dir = os.getcwd()
+    shell.history_manager.dir_hist[:] = [Path.cwd()]
+    if session := os.environ.get("JPY_SESSION_NAME"):
+        shell.user_ns["__session__"] = session
 
 
 def _leave() -> NoReturn:

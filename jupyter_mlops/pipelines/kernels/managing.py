@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -17,11 +17,11 @@ from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
+from .ahead import LONGEST_SOCKET, PORTS, SIGNATURES, Spare
 from .warm import Child, WarmKernels, ipython_arguments
 
 _GREETING_SECONDS = 1.0
 _ENDING_SECONDS = 2.0
-_LONGEST_SOCKET = 90
 
 
 class ShellChannel(AsyncZMQSocketChannel):
@@ -84,10 +84,27 @@ class StepKernelManager(AsyncKernelManager):
         place = server.folder / self.kernel_id[:12]
         self.connection_file = f"{place}.json"
         self.log_file = Path(f"{place}.log")
-        if len(str(place)) < _LONGEST_SOCKET and ipython_arguments(self.format_kernel_cmd()) is not None:
+        if len(str(place)) < LONGEST_SOCKET and ipython_arguments(self.format_kernel_cmd()) is not None:
             self.transport, self.ip = "ipc", str(place)
         if "kernel_provisioner" not in (self.kernel_spec.metadata if self.kernel_spec else {}):
             self.provisioner = StepProvisioner(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
+
+    def take(self, environment: Mapping[str, str]) -> Spare | None:
+        """Be the manager of a kernel that waits already, if there is one that serves this kernelspec and environment."""
+        plain = self.transport == "ipc" and getattr(self, "transport_encryption", "disabled") in ("disabled", False)
+        spec = self.kernel_spec
+        alike = spec is not None and not spec.env and ipython_arguments(self.format_kernel_cmd()) == ["-f", self.connection_file]
+        if not (plain and alike and self.session.signature_scheme == SIGNATURES):
+            return None
+        spare = self.server.take(environment, self.modules)
+        if spare is not None:
+            self.connection_file, self.log_file, self.ip = spare.file, spare.log, str(spare.place)
+            self.session.key = spare.key.encode()
+            for name, number in PORTS.items():
+                setattr(self, name, number)
+            spare.connection(environment.get("JPY_SESSION_NAME", ""))
+            self._connection_file_written = True
+        return spare
 
     @property
     def words(self) -> str:
@@ -100,12 +117,21 @@ class StepProvisioner(LocalProvisioner):
     """jupyter_client's care for a local process, of a process that the server started."""
 
     last: Child | None = None
+    spare: Spare | None = None
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """What is to be started; a kernel that waits is taken, unless this is a restart, after which clients find it where it was."""
+        if self.last is None and not kwargs.get("extra_arguments"):
+            manager: Any = self.parent
+            self.spare = manager.take(kwargs.get("env") or os.environ)
+        return await super().pre_launch(**kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Have the kernel started; the connection information for its manager."""
         manager: Any = self.parent
         cwd = str(kwargs.get("cwd") or os.getcwd())
-        self.process = self.last = manager.server.start(cmd, kwargs["env"], cwd, manager.log_file, manager.modules)
+        spare, self.spare = self.spare, None
+        self.process = self.last = manager.server.start(cmd, kwargs["env"], cwd, manager.log_file, manager.modules, spare)
         self.pid, self.cwd = self.process.pid, cwd
         return self.connection_info
 

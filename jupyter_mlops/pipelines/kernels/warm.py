@@ -29,6 +29,7 @@ from typing import Any, Self
 
 from ...errors import MlopsError
 from ...store.client import PACKAGE
+from .ahead import Ahead, Spare
 from .kernel_app import MODULES
 
 # What most steps import. Nothing here opens connections, reads settings from the working folder, or starts threads but those of pools that
@@ -114,7 +115,10 @@ class WarmKernels:
                 pass_fds=[listener.fileno()],
                 start_new_session=True,
             )
-        self._ahead = self._connect({"modules": [*MODULES, *modules]})
+        self._loading = self._connect({"modules": [*MODULES, *modules]})
+        self._loaded = set(modules)
+        self._ahead = Ahead(self.folder, self._environment, self._connect)
+        self._taking = threading.Lock()
         atexit.register(self.close)
 
     def __enter__(self) -> Self:
@@ -128,7 +132,9 @@ class WarmKernels:
         if os.getpid() != self._owner:
             return
         atexit.unregister(self.close)
-        self._ahead.close()
+        with self._taking:
+            self._ahead.close()
+        self._loading.close()
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -149,14 +155,40 @@ class WarmKernels:
 
         return StepKernelManager(server=self, modules=modules, **({"kernel_name": kernel} if kernel else {}), **traits)
 
+    def expect(self, number: int) -> None:
+        """So many more kernels will soon be asked for: some of them are made ready ahead. 0 ends those that wait."""
+        with self._taking, contextlib.suppress(KernelServerLost):  # whoever asks for a kernel is told
+            self._ahead.expect(number, self._loaded)
+
+    def take(self, environment: Mapping[str, str], modules: Sequence[str] | None = ()) -> Spare | None:
+        """A kernel that waits and serves a step with this environment, to be given to `start`."""
+        environment = {"PYTHONHASHSEED": "0", **environment}
+        if modules is None or self._differs(environment):
+            return None
+        with self._taking, contextlib.suppress(KernelServerLost):
+            self._loaded.update(modules)
+            return self._ahead.take(environment, modules, self._loaded)
+        return None
+
     def start(
-        self, command: Sequence[str], environment: Mapping[str, str], cwd: str, log: Path, modules: Sequence[str] | None = ()
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        cwd: str,
+        log: Path,
+        modules: Sequence[str] | None = (),
+        spare: Spare | None = None,
     ) -> Child:
         """Start the kernel that a kernelspec's command describes: forked where that makes no difference, else as a program of its own.
 
-        Its output, as far as it is no cell's, goes to the file `log`. Raises KernelServerLost.
+        `spare` is one that waits and is taken instead, if it still lives. Output that is no cell's goes to the file `log`. Raises
+        KernelServerLost.
         """
         environment = {"PYTHONHASHSEED": "0", **environment}
+        if spare is not None:
+            child = Child(spare.channel, log, self._words)
+            if child.take(environment, cwd):
+                return child
         request: dict[str, Any] = {"env": environment, "cwd": cwd, "log": str(log)}
         arguments = ipython_arguments(command)
         if arguments is None:
@@ -199,6 +231,14 @@ class Child:
             if not select.select([channel], [], [], _ANSWER_SECONDS)[0] or not self._receive():
                 channel.close()
                 raise KernelServerLost(server_words())
+
+    def take(self, environment: Mapping[str, str], cwd: str) -> bool:
+        """Let a kernel that waits begin its work; False when it does not live any more."""
+        if self.poll() is None:
+            with contextlib.suppress(OSError):
+                self._channel.sendall(json.dumps({"taken": {"env": dict(environment), "cwd": cwd}}).encode() + b"\n")
+                return True
+        return False
 
     def poll(self) -> int | None:
         """The exit status (negative: the signal that killed it), or None while it lives."""
@@ -267,6 +307,13 @@ def shared(modules: Sequence[str] = USUAL) -> WarmKernels:
         if _shared is None or not _shared.alive:
             _shared = WarmKernels(modules)
         return _shared
+
+
+def enough() -> None:
+    """No more kernels of this process's server, if there is one, will be asked for soon."""
+    with _lock:
+        if _shared is not None and _shared.alive:
+            _shared.expect(0)
 
 
 def mentioned(source: str) -> tuple[str, ...]:

@@ -12,7 +12,9 @@ import inspect
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +32,23 @@ def main(request: Path) -> None:
     function = find(asked["function"])
     value = function(**accepted(function, asked["arguments"]))
     told = collect(value if isinstance(value, Mapping) else {RESULT: value}, asked["objects"])
+    told["models"] = _models(value if isinstance(value, Mapping) else {RESULT: value}, asked["objects"])
     answer = Path(asked["answer"])
     answer.with_suffix(".part").write_text(json.dumps(told), "utf-8")
     answer.with_suffix(".part").replace(answer)
+
+
+def _models(outputs: Mapping[Any, Any], objects: str) -> list[dict[str, Any]]:
+    """The fitted models among the outputs, as a run's journal has them; none that cannot be packed."""
+    from ...store.objects import ObjectStore
+    from ...tracking import models, products
+
+    found = []
+    for name, value in outputs.items():
+        if models.recognise(value) is not None and models.is_fitted(value):
+            with suppress(MlopsError):
+                found.append(products.pack_model(str(name), value, [], ObjectStore(objects).put))
+    return found
 
 
 def find(name: str) -> Callable[..., Any]:
@@ -69,8 +85,23 @@ def accepted(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict
     return dict(arguments)
 
 
+def as_seen_by_its_author(error: Exception) -> Exception:
+    """What a function raised, without the frames that led to its code: ours, and those of Python's own import."""
+    trace = error.__traceback__
+    while trace is not None and _leads(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    return error.with_traceback(trace)
+
+
+def _leads(file: str) -> bool:
+    return file in (__file__, importlib.__file__) or file.startswith("<frozen importlib")
+
+
 if __name__ == "__main__":
     try:
         main(Path(sys.argv[1]))
     except MlopsError as error:
         sys.exit(str(error))
+    except Exception as error:
+        traceback.print_exception(as_seen_by_its_author(error))
+        sys.exit(1)

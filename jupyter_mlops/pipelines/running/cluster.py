@@ -74,6 +74,10 @@ class DaskExecutor(StepExecutor):
         future: Future[Any] = self._tasks.submit(function, *arguments, **({"resources": counted} if counted else {}))
         return future
 
+    def share(self, value: Any) -> Any:
+        """A value on every worker, as what its tasks are given in its place."""
+        return self._client.scatter(value, broadcast=True)
+
     def ready(self) -> bool:
         """Whether the scheduler is there; raises ClusterLost when it stays away."""
         if self._client.status == "running":

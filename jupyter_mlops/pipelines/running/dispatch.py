@@ -15,6 +15,7 @@ from ...errors import MlopsError
 from ...records import Pipeline, PipelineStep, StepRun
 from ..caching.plan import Look, Outputs, Planner, opened
 from ..definition import graph
+from . import checking
 from .task import Task, cached
 from .workplace import PIPELINES, carried, files_of, mark, reachable
 
@@ -27,7 +28,9 @@ NOTEBOOK = ".ipynb"
 class Dispatch:
     """The tasks of one run of a pipeline. `remote` tells that its steps may run on machines that do not have its files."""
 
-    def __init__(self, pipeline: Pipeline, settings: Settings, *, run: str, out: Path | None, remote: bool, force: bool) -> None:
+    def __init__(
+        self, pipeline: Pipeline, settings: Settings, *, run: str, out: Path | None, remote: bool, force: bool, checks: str = ""
+    ) -> None:
         self._pipeline, self._settings, self._run, self._remote = pipeline, settings, run, remote
         self._names = frozenset(step.name for step in pipeline.steps)
         self._folder = Path(pipeline.folder)
@@ -36,6 +39,8 @@ class Dispatch:
         self._asked = out is not None
         self._out = (out or settings.home / PIPELINES / pipeline.name / run[:8]).absolute()
         self._files = files_of(settings)
+        self._warmed = False
+        self._checks = checks
 
     @cached_property
     def objects(self) -> ObjectStore:
@@ -48,12 +53,23 @@ class Dispatch:
         """How a step stands, given the outputs of the steps above it. Raises PipelineError."""
         return self._planner.look(step, above)
 
-    def warm(self, step: PipelineStep) -> None:
-        """A step will run: where it needs a kernel here, let its libraries be loaded while all else is made ready."""
+    def warm(self, step: PipelineStep, kernels: int) -> None:
+        """A step will run: where it needs a kernel here, let one be made ready while all else is, and the next while it works.
+
+        `kernels` is how many the run may still begin.
+        """
         if step.kind == "notebook" and not self._remote:
             from ..kernels.warm import shared
 
-            shared()
+            self._warmed = True
+            shared().expect(kernels)
+
+    def cool(self) -> None:
+        """No step will run any more: kernels that wait are given back."""
+        if self._warmed:
+            from ..kernels.warm import enough
+
+            enough()
 
     def borrowed(self, step: PipelineStep, above: Mapping[str, Outputs]) -> StepRun:
         """A step that was not chosen, with its earlier outputs for those that were. Raises PipelineError."""
@@ -113,6 +129,8 @@ class Dispatch:
             mark=mark(self._settings),
             needed=self._needed(look) if self._remote else {},
             elsewhere=self._elsewhere(step),
+            remote=self._remote,
+            checks=self._checks,
         )
 
     def forget(self, step: PipelineStep, gone: Iterable[str]) -> None:
@@ -152,7 +170,7 @@ class Dispatch:
             return there
         from . import outputs
 
-        return outputs.materialise(output, self._files, self.objects)
+        return outputs.materialise(output, self._files, self.objects, to_last=False)
 
     def _copied(self, executed: Mapping[str, Any], step: PipelineStep) -> Path:
         """The executed notebook where it was asked for."""
@@ -181,7 +199,7 @@ class Dispatch:
         step = look.step
         source = {"notebook": [step.source], "python": [step.source.rpartition(":")[0]], "shell": []}[step.kind]
         declared = [value for value in step.inputs.values() if isinstance(value, str) and graph.reference(value, self._names) is None]
-        paths = dict.fromkeys((*source, *look.parts.get("modules", {}), *declared))
+        paths = dict.fromkeys((*source, *look.parts.get("modules", {}), *declared, *checking.files(step)))
         return carried(self._folder, [path for path in paths if "://" not in path and not Path(path).is_absolute()], self.objects)
 
 

@@ -16,8 +16,8 @@ from typing import Any
 from ...errors import OutputRefused
 from ...records import PipelineStep
 from ...store.objects import ObjectStore
-from ..definition import notebooks, templates
-from . import outputs
+from ..definition import templates
+from . import checking, outputs
 from .children import Ended, supervise
 from .recorded import FAILED, FINISHED, KILLED, Records, numbers
 from .task import Report
@@ -29,7 +29,8 @@ _LOG_END = 4_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A step at its place: `arguments` are its parameters and inputs as it gets them, `run` the id of its run and `parent` of the
-    pipeline's, `out` the executed notebook (or the log), `env` the variables that are added to this process's environment."""
+    pipeline's, `out` the executed notebook (or the log), `env` the variables that are added to this process's environment, `checks` who
+    checks its inputs."""
 
     step: PipelineStep
     place: Workplace
@@ -40,13 +41,15 @@ class Job:
     parent: str
     out: Path
     tags: Mapping[str, str] = field(default_factory=dict)
+    checks: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """What came of a job. `error` is "" when it went well; `again` tells whether the same may end better another time.
 
-    `read` are the files that it was seen to read, the user's own modules among them.
+    `read` are the files that it was seen to read, the user's own modules among them; `opened` those of which it is known that it opened
+    them itself, while others may have opened the rest (None: nobody knows).
     """
 
     outputs: Mapping[str, Any] = field(default_factory=dict)
@@ -58,11 +61,14 @@ class Done:
     source: str = ""
     memory: int = 0
     read: tuple[str, ...] = ()
+    opened: tuple[str, ...] | None = None
 
 
 def execute(job: Job, records: Records, report: Report) -> Done:
     """Do the work of a step. What `report` raises ends it and goes on; what goes wrong in the step is told, not raised."""
     job.out.parent.mkdir(parents=True, exist_ok=True)
+    if refused := _refused(job, records, report):
+        return Done(error=refused)
     done = _KINDS[job.step.kind](job, records, report)
     if done.error or not job.step.outputs:
         return done
@@ -71,6 +77,17 @@ def execute(job: Job, records: Records, report: Report) -> Done:
     except OutputRefused as refusal:
         return replace(done, error=str(refusal), again=False)
     return replace(done, outputs={**done.outputs, **files})
+
+
+def _refused(job: Job, records: Records, report: Report) -> str:
+    """Why the step may not begin with its inputs; then its run has failed. "" where it may."""
+    refused = checking.refusal(
+        job.step, job.arguments, checks=job.checks, folder=job.place.folder, objects=job.objects.where, env=job.env, report=report
+    )
+    if refused:
+        records.begin(job.run, job.step.name, parent=job.parent, params=dict(job.step.params), tags=dict(job.tags))
+        records.end(job.run, FAILED, refused)
+    return refused
 
 
 def _notebook(job: Job, records: Records, report: Report) -> Done:
@@ -106,12 +123,13 @@ def _notebook(job: Job, records: Records, report: Report) -> Done:
         collect=collect,
         stop=stop,
     )
-    if not _is_python(job):
-        # No kernel of ours tells of it.
+    if not executed.closed:
+        # No kernel of ours tells how it ended: it died, was ended, or speaks another language.
         status = KILLED if stopped else FAILED if executed.error else FINISHED
-        tracked = {"parent": job.parent, "params": dict(job.step.params), "tags": dict(job.tags)}
-        records.begin(job.run, job.step.name, **tracked, started=time.time() - executed.seconds)
-        records.end(job.run, status, executed.error)
+        if not (executed.session and records.conclude(executed.session, job.run, status, executed.error)):
+            tracked = {"parent": job.parent, "params": dict(job.step.params), "tags": dict(job.tags)}
+            records.begin(job.run, job.step.name, **tracked, started=time.time() - executed.seconds)
+            records.end(job.run, status, executed.error)
     if stopped:
         raise stopped[0]
     seen: dict[str, Any] = {"cell": executed.cell, "cells": executed.cells, "memory": executed.memory}
@@ -124,20 +142,9 @@ def _notebook(job: Job, records: Records, report: Report) -> Done:
         error=told["problem"],
         again=bool(told.get("again")),
         read=(*executed.read, *executed.modules),
+        opened=None if executed.own is None else (*executed.own, *executed.modules),
         **seen,
     )
-
-
-def _is_python(job: Job) -> bool:
-    """Whether the kernel of a notebook is one of Python."""
-    if not job.step.kernel:
-        return notebooks.declared(job.place.folder / job.step.source).language == "python"
-    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
-
-    try:
-        return str(KernelSpecManager().get_kernel_spec(job.step.kernel).language).lower() == "python"
-    except NoSuchKernel:
-        return False
 
 
 def _python(job: Job, records: Records, report: Report) -> Done:
@@ -151,8 +158,9 @@ def _python(job: Job, records: Records, report: Report) -> Done:
         if not answer.exists():
             return Done(error=f"{job.step.source} ended its process before it returned.", memory=ended.memory)
         told = json.loads(answer.read_text("utf-8"))
-    if told["metrics"]:
-        records.patch(job.run, metrics=numbers(told["metrics"]))
+    if told["metrics"] or told["models"]:
+        given = {"metrics": numbers(told["metrics"]), "models": told["models"]}
+        records.patch(job.run, **{name: items for name, items in given.items() if items})
     return Done(
         outputs=told["outputs"], metrics=told["metrics"], error=told["problem"], again=bool(told.get("again")), memory=ended.memory
     )

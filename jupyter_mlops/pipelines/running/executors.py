@@ -32,6 +32,10 @@ class StepExecutor(Executor, ABC):
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **resources: Any) -> Future[Any]:
         """Run a function; `resources` are cpus and memory."""
 
+    def share(self, value: Any) -> Any:
+        """What stands for a value that many tasks take: it is brought to where they run once."""
+        return value
+
     @abstractmethod
     def ready(self) -> bool:
         """Whether it takes tasks now; raises ClusterLost when it never will again."""

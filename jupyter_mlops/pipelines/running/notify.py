@@ -31,7 +31,9 @@ def notify(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any]) -> tupl
 
 
 def summary(run: Mapping[str, Any]) -> str:
-    """The end of a run in a few lines of plain text."""
+    """The end of a run in a few lines of plain text; what is no run brings its own `text`."""
+    if "text" in run:
+        return str(run["text"])
     lines = [f"{run['name']} {run['status']} after {run['seconds']:.0f} s"]
     for step in run["steps"]:
         seconds = f" ({step['seconds']:.1f} s)" if step.get("seconds") else ""
@@ -94,7 +96,7 @@ def _post(entry: Mapping[str, Any], run: Mapping[str, Any]) -> None:
 
 def _mail(entry: Mapping[str, Any], run: Mapping[str, Any]) -> None:
     message = EmailMessage()
-    message["Subject"] = f"{run['name']} {run['status']}"
+    message["Subject"] = str(run.get("subject") or f"{run['name']} {run['status']}")
     message["To"] = str(entry["email"])
     message["From"] = str(entry.get("from") or entry["email"])
     message.set_content(summary(run))

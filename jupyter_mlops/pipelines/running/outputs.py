@@ -15,17 +15,19 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import DataError, MlopsError, ModelRefused, OutputRefused, StoreError
-from ...store import snapshots
+from ...store import disks, snapshots
 from ...store.objects import ObjectStore
 from ...tracking.values import known_type
 from .task import SCALAR
 
 _STALE_SECONDS = 86_400.0
+_APART = "tmp"
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -77,16 +79,27 @@ def keep_file(name: str, path: Path, objects: ObjectStore) -> dict[str, Any]:
     return {"kind": frozen.kind, "digest": frozen.digest, "object": frozen.digest, "format": suffix, "size": frozen.size}
 
 
-def materialise(output: Mapping[str, Any], files: Path, objects: ObjectStore) -> Path:
-    """The file or folder of an output, in the folder `files` that steps share: read-only, and there whole or not at all."""
+def materialise(output: Mapping[str, Any], files: Path, objects: ObjectStore, *, to_last: bool = True) -> Path:
+    """The file or folder of an output, in the folder `files` that steps share: read-only, and there whole or not at all.
+
+    What is only shown need not outlast a loss of power (`to_last`), for which the disk takes its time.
+    """
     target = files / (f"{output['digest']}.{output['format']}" if output["format"] else str(output["digest"]))
     if target.exists():
+        with suppress(OSError):  # another user's
+            os.utime(target)  # it is used: see `sweep`
         return target
-    apart = files / "tmp" / uuid.uuid4().hex
+    apart = files / _APART / uuid.uuid4().hex
     try:
         snapshots.restore(output["object"], apart / target.name, objects)
         _protect(apart / target.name)
+        # A file of this name is taken for what it should be for ever.
+        for path in [*(apart / target.name).rglob("*"), apart / target.name] if to_last else []:
+            if not path.is_symlink():
+                disks.settle(path)
         os.rename(apart / target.name, target)
+        if to_last:
+            disks.settle(files)
     except OSError:
         # Another step may have put the same folder there meanwhile.
         if not target.exists():
@@ -105,11 +118,35 @@ def put_back(output: Mapping[str, Any], target: Path, objects: ObjectStore) -> N
     snapshots.restore(output["object"], target, objects)
 
 
-def sweep(files: Path) -> None:
-    """Remove what killed steps left half written long ago."""
-    for stray in (files / "tmp").glob("*"):
-        if time.time() - stray.stat().st_mtime > _STALE_SECONDS:
-            shutil.rmtree(stray, ignore_errors=True)
+def sweep(files: Path, unused: float, dry_run: bool = False) -> tuple[int, int]:
+    """Remove what no step used for `unused` seconds, and what killed steps left half written long ago; how many things, and their bytes.
+
+    All of it is kept by content, too, as long as a result relies on it, and is made again when it is asked for.
+    """
+    found = [path for path in files.glob("*") if path.name != _APART and _age(path) > unused]
+    found += [path for path in (files / _APART).glob("*") if _age(path) > _STALE_SECONDS]
+    freed = sum(map(_size, found))
+    for path in [] if dry_run else found:
+        apart = files / _APART / uuid.uuid4().hex
+        # At once gone under its name, whoever asks for it meanwhile.
+        with suppress(OSError):
+            apart.parent.mkdir(exist_ok=True)
+            path.rename(apart)
+        shutil.rmtree(apart, ignore_errors=True)
+        with suppress(OSError):
+            apart.unlink(missing_ok=True)
+    return len(found), freed
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.lstat().st_mtime
+    except OSError:  # another took it away
+        return 0.0
+
+
+def _size(path: Path) -> int:
+    return sum(item.lstat().st_size for item in [path, *path.rglob("*")] if item.is_file() and not item.is_symlink())
 
 
 def _protect(path: Path) -> None:

@@ -15,7 +15,7 @@ from ...code.secrets import Redactor
 from ...config import Settings
 from ...errors import MlopsError
 from ...records import Pipeline, PipelineRun, to_json
-from ...store import client
+from ...store import client, journal
 from ...store.journal import Journal
 from ...store.notebook_json import as_json
 from ...tracking import origin
@@ -51,6 +51,16 @@ class Records:
     def end(self, run: str, status: str, error: str = "", **patch: Any) -> None:
         """End a run as FINISHED, FAILED or KILLED."""
         self.patch(run, status=status, ended=time.time(), **({"error": error} if error else {}), **patch)
+
+    def conclude(self, session: str, run: str, status: str, error: str) -> bool:
+        """End a run of a kernel's session that did not live to end it; False when that session wrote nothing, or lives."""
+        text = self.redactor.text(error)
+        now, reason = time.time(), text.strip().partition("\n")[0]
+        told = {"kind": "run", "id": run, "at": now, "status": status, "ended": now, "error": text, "reason": reason}
+        try:
+            return journal.conclude(self.settings.home / "journal" / f"{session}.jsonl", [told])
+        except OSError:
+            return False
 
     def describe(self) -> None:
         """Write what the runs ran in, with the commit of the code, in the background."""

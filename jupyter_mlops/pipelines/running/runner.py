@@ -29,6 +29,7 @@ from .room import Room, memory, needs
 from .task import Outcome
 
 _Happened: TypeAlias = "queue.SimpleQueue[tuple[str, Any]]"
+_NOTEBOOK = "notebook"
 _TICK_SECONDS = 1.0
 LOSSES = 10
 """How often a step is given to another worker after its own was lost, which is no failure of the step."""
@@ -46,28 +47,33 @@ def run(
     out: Path | None = None,
     identifier: str | None = None,
     tags: Mapping[str, str] | None = None,
+    checks: str = "",
+    after: Callable[[PipelineRun], PipelineRun] = lambda told: told,
     on_event: Callable[[Mapping[str, Any]], None] = lambda event: None,
 ) -> PipelineRun:
     """Run a pipeline whose parameters are filled in, and record it as a run of its own with those of its steps under it.
 
     `executor` is local or dask://HOST:PORT, `jobs` how many steps at once (local: as many as there are cores), `out` the folder of the
     executed notebooks (or, for a single notebook, its file), `identifier` the id of the run where a scheduler has chosen it, `tags` more
-    tags of it. `on_event` is called in this thread, with plain dicts. Ctrl-C and SIGTERM end the steps, keep what they had written, and
-    give a run whose status is cancelled; the same call again goes on from there. Raises PipelineError before anything ran where steps
-    cannot run at all, and ClusterLost where the cluster cannot be reached.
+    tags of it, `checks` who checks the inputs of steps that ask for it (see `checking`). `on_event` is called in this thread, with plain
+    dicts; `after` gets the run when all steps have ended, and gives what is told of it (see `release`). Ctrl-C and SIGTERM end the steps,
+    keep what they had written, and give a run whose status is cancelled; the same call again goes on from there. Raises PipelineError
+    before anything ran where steps cannot run at all, and ClusterLost where the cluster cannot be reached.
     """
     identifier = identifier or uuid.uuid4().hex
     chosen = graph.selected(pipeline, only, start)
-    dispatch = Dispatch(pipeline, settings, run=identifier, out=out, remote=executor != LOCAL, force=force)
+    dispatch = Dispatch(pipeline, settings, run=identifier, out=out, remote=executor != LOCAL, force=force, checks=checks)
     happened: _Happened = queue.SimpleQueue()
     with _interruptible(lambda: happened.put(("interrupted", None))), records(settings) as book:
         record = PipelineRecord(book, pipeline, identifier, tags or {})
         running = _Running(pipeline, chosen, dispatch, record, lambda: connect(executor, jobs), on_event, happened)
         try:
-            told = running.finish()
+            told = after(running.finish())
         except BaseException as error:
             record.abandon(book.redactor.text(str(error) or type(error).__name__))
             raise
+        finally:
+            dispatch.cool()
         clean = book.redactor.json(to_json(told))
         if pipeline.notify:
             from .notify import notify  # with the libraries of mail and web, for which no other run waits
@@ -100,6 +106,8 @@ class _Running:
         self._left = {name: len(above) for name, above in self._above.items()}
         self._known = deque(step.name for step in self._order if not self._left[step.name])
         self._taken = dispatch.takers(chosen)
+        # Notebooks that may still have to be run.
+        self._kernels = sum(self._steps[name].kind == _NOTEBOOK for name in chosen)
         self._told: dict[str, StepRun] = {}
         self._unusable: set[str] = set()
         self._looks: dict[str, Look] = {}
@@ -175,12 +183,13 @@ class _Running:
             self._settle(self._dispatch.cached(look))
             return
         self._looks[step.name] = look
-        self._dispatch.warm(step)
+        self._dispatch.warm(step, self._kernels - sum(self._steps[name].kind == _NOTEBOOK for name in self._room.inside))
         self._tell_step(step.name, "waiting", why="; ".join(look.why))
         heapq.heappush(self._ready, (self._place[step.name], step.name))
 
     def _settle(self, told: StepRun) -> None:
         self._told[told.step] = told
+        self._kernels -= self._steps[told.step].kind == _NOTEBOOK and told.step in self._chosen
         borrowed = told.step not in self._chosen and not any(name in self._unusable for name in self._above[told.step])
         if told.state not in GOOD and not borrowed:
             self._unusable.add(told.step)

@@ -28,7 +28,9 @@ class Task:
     `pipeline` has this one step alone. `inputs` are the digests of the step's inputs and `given` what tells of those that come from other
     steps (see `outputs`), both by name; `parts` is what the `key` is made of. `run` is the id of the pipeline's run, `owner` who claims,
     `out` the path of the executed notebook. A result counts when it is made after `made_after` (by the database's clock). `mark` tells the
-    project's own machine, others take the files in `needed`. `elsewhere` are the files that other steps declare as inputs.
+    project's own machine, others take the files in `needed`. `elsewhere` are the files that other steps declare as inputs. `checks` names
+    who checks inputs, as module:function (see `checking`); "" where nobody does. `remote` tells that the Python which does it may be
+    another one than that which made the key.
     """
 
     pipeline: Pipeline
@@ -45,6 +47,8 @@ class Task:
     mark: str = ""
     needed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     elsewhere: tuple[str, ...] = ()
+    checks: str = ""
+    remote: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ...config import Settings
-from ...errors import DiskFull, LeaseLost, MlopsError, StoreError
+from ...errors import DiskFull, LeaseLost, MlopsError, StoreError, WorkerDiffers
 from ...records import StepRun
-from ...store import snapshots
+from ...store import disks, snapshots
 from ...store.leases import Lease, Leases
 from ...store.objects import ObjectStore
 from ...store.shared import SharedState
@@ -80,7 +81,9 @@ class _Work:
         self._out = Path(task.out) if not place.visiting else place.folder / ".mlops-out" / Path(task.out).name
 
     def outcome(self) -> Outcome:
-        """Claim until there is a result, ours or another's."""
+        """Claim until there is a result, ours or another's. Raises WorkerDiffers."""
+        if self._task.remote and (differences := self._contents.distributions.unlike(self._task.parts.get("environment", {}))):
+            raise WorkerDiffers(platform.node(), differences)
         pause = _ASK_SECONDS[0]
         while True:
             claimed = patiently(self._claim, lambda: self._report({}))
@@ -111,8 +114,10 @@ class _Work:
                 done = execute(self._job(run), book, self._report)
                 told = self._told(run, started, done)
                 if done.error:
-                    return Outcome(step=replace(told, state="failed", error=done.error), again=done.again)
+                    notebook = told.notebook if self._out.exists() else ""
+                    return Outcome(step=replace(told, state="failed", error=done.error, notebook=notebook), again=done.again)
                 notebook = self._keep_notebook(run, book)
+                patiently(lambda: self._settle(done, notebook), lambda: self._report({}))
                 made = self._commit(told, done, notebook)
                 if not self._holds():
                     # What it was given changed while it worked, so nobody can tell what it used: it counts for this run alone.
@@ -142,6 +147,7 @@ class _Work:
             parent=task.run,
             out=self._out,
             tags={"mlops.pipeline": task.pipeline.name, "mlops.step": step.name, "mlops.key": task.key},
+            checks=task.checks,
         )
 
     def _told(self, run: str, started: float, done: Done) -> StepRun:
@@ -188,7 +194,7 @@ class _Work:
         own = {str(self._out), str(folder / self._step.source), *declared}
         used = [path for path in done.read if path not in own and not path.startswith(f"{home}/")]
         elsewhere = {str(folder / path) for path in self._task.elsewhere}
-        found = self._contents.observe(sightings.own(used, since=started, elsewhere=elsewhere, text=self._words()))
+        found = self._contents.observe(sightings.own(used, since=started, elsewhere=elsewhere, text=self._words(), opened=done.opened))
         # What lies elsewhere on another machine says nothing here.
         return {name: digest for name, digest in found.items() if not (self._place.visiting and name.startswith("/"))}
 
@@ -199,6 +205,13 @@ class _Work:
         files = [self._place.folder / path for path in (*source, *self._task.parts.get("modules", {}))]
         code = [file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file()]
         return "\n".join([*code, step.source, *map(str, (*step.params.values(), *step.inputs.values()))])
+
+    def _settle(self, done: Done, notebook: str) -> None:
+        """Let all that a commit promises be on the disk before it is made: what it names, and the executed notebook where it is shown."""
+        snapshots.settle({*(output["object"] for output in done.outputs.values()), *([notebook] if notebook else [])}, self._objects)
+        if notebook:
+            disks.settle(self._out)
+            disks.settle(self._out.parent)
 
     def _keep_notebook(self, run: str, book: Records) -> str:
         """Store the executed notebook (or the log) and add it to the run's files."""

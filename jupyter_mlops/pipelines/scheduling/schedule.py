@@ -62,6 +62,8 @@ firings = sql.Table(
 _COLUMNS = tuple(column.name for column in schedules.columns)
 _DUE = re.compile(r"\{due(?::([^{}]*))?\}")
 _MOST_LISTED = 1000
+MOST_KEPT = 10_000
+"""Due times of one job that are remembered."""
 
 
 class Schedules:
@@ -141,6 +143,20 @@ class Schedules:
             if not found and connection.execute(select(schedules.c.name).where(schedules.c.name == name)).first() is None:
                 raise _unknown(name)
         return found
+
+    def prune(self, keep: int = MOST_KEPT, dry_run: bool = False) -> int:
+        """Forget the due times of each job before its last `keep`, but those that are still to be run; how many."""
+        counted = 0
+        with self._state.begin() as connection:
+            many = select(firings.c.job).group_by(firings.c.job).having(func.count() > keep)
+            for job in connection.execute(many).scalars().all():
+                latest = select(firings.c.due).where(firings.c.job == job).order_by(firings.c.due.desc()).offset(keep).limit(1)
+                oldest = connection.execute(latest).scalar_one()
+                old = (firings.c.job == job, firings.c.due <= oldest, firings.c.state.not_in(("due", *ACTIVE)))
+                counted += connection.execute(select(func.count()).select_from(firings).where(*old)).scalar_one()
+                if not dry_run:
+                    connection.execute(delete(firings).where(*old))
+        return counted
 
     def _locked(self, connection: Connection, name: str) -> Schedule:
         row = connection.execute(select(schedules).where(schedules.c.name == name).with_for_update()).mappings().first()

@@ -158,7 +158,8 @@ def _files_of(recording: Recording, kept: Container[int]) -> Callable[[int, str]
             for files in (event.files_written, event.files_read)
         )
         # A file that the same execution read with another content was there before it was written.
-        before = {path for path, digest in opened.items() if path in written and None not in (digest, written[path]) and digest != written[path]}
+        both = {path: {digest, written[path]} for path, digest in opened.items() if path in written}
+        before = {path for path, digests in both.items() if len(digests - {None}) == 2}
         made |= written.keys() - read - before if event.seq in kept else set()
         read |= opened.keys() - made
 
