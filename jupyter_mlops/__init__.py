@@ -18,14 +18,15 @@ __version__ = "0.1.0.dev0"
 
 VERBS = (
     "track", "log", "tag", "note", "delete",
-    "snapshot", "load", "diff",
+    "snapshot", "load", "diff", "validate",
     "runs", "show", "compare", "status", "lineage",
     "slice", "replay", "restore", "step",
     "run", "schedule", "scheduler", "export",
+    "check", "register", "promote", "approve", "rollback", "audit", "release", "card", "serve", "predict", "labels", "monitor", "retrain",
     "verify", "gc", "init", "doctor", "ui", "demo",
 )  # fmt: skip
 
-__all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", *VERBS]
+__all__ = ["__version__", "gate", "load_ipython_extension", "unload_ipython_extension", *VERBS]
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
@@ -39,9 +40,11 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    """A verb, imported when it is first used (PEP 562)."""
+    """A verb, or the decorator of gates, imported when it is first used (PEP 562)."""
     if name in VERBS:
         return getattr(import_module(".surfaces.commands", __name__), name)
+    if name == "gate":
+        return import_module(".models.gates.own", __name__).gate
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -9,12 +9,14 @@ MlopsError                      (exit status 2)
 ├── Corrupt                     stored bytes are not what was written
 ├── Altered                     a record was changed after it was made
 ├── DemoFailed                  a cell of the demo's notebook raised
-├── ModelRefused                a model cannot be saved safely
+├── ModelRefused                a model cannot be saved or loaded safely
 ├── NotRebuilt                  the packages of a run cannot be installed
 ├── StepRefused                 a step would not give the recorded result
 ├── PipelineError               a pipeline cannot be used as it is written
 ├── OutputRefused               an output of a step cannot be kept
+├── SchemaRefused               a schema of data cannot be used as it is written
 ├── ClusterLost                 the scheduler of a cluster does not answer
+├── WorkerDiffers               a worker has other versions installed than the key of its step says
 └── StoreError                  a store cannot be reached or written
     ├── DiskFull
     ├── LeaseLost               another took over what this process was doing
@@ -71,8 +73,8 @@ class Corrupt(MlopsError):
 class Altered(MlopsError):
     """A record was changed after it was made."""
 
-    def __init__(self, what: str, where: str) -> None:
-        super().__init__(f"{what} in {where} was altered after it was recorded, so it is not replayed: restore it from a backup.")
+    def __init__(self, what: str, where: str, use: str = "replayed") -> None:
+        super().__init__(f"{what} in {where} was altered after it was recorded, so it is not {use}: restore it from a backup.")
 
 
 class DemoFailed(MlopsError):
@@ -83,7 +85,7 @@ class DemoFailed(MlopsError):
 
 
 class ModelRefused(MlopsError):
-    """A model cannot be saved without a choice that only the user can make."""
+    """A model cannot be saved or loaded without a choice that only the user can make."""
 
 
 class NotRebuilt(MlopsError):
@@ -118,11 +120,29 @@ class OutputRefused(MlopsError):
         super().__init__(f"The output {name!r} cannot be kept: {why}.")
 
 
+class SchemaRefused(MlopsError):
+    """A schema of data cannot be used as it is written; `line` (from 1) is where in a YAML file the fault stands, 0 where unknown."""
+
+    def __init__(self, file: str, what: str, line: int = 0) -> None:
+        where = f"{file}, line {line}" if line else file
+        super().__init__(f"{where} cannot be used as a schema: {what}")
+
+
 class ClusterLost(MlopsError):
     """The scheduler of a cluster does not answer, or no worker is left."""
 
     def __init__(self, address: str, why: str) -> None:
         super().__init__(f"The cluster at {address} was lost ({why}): start it and run the same again; what is done stays done.")
+
+
+class WorkerDiffers(MlopsError):
+    """A worker has other versions of what a step imports than the machine that made the step's key: its result would be another's."""
+
+    def __init__(self, host: str, differences: tuple[str, ...]) -> None:
+        super().__init__(
+            f"The worker on {host} has other versions of what this step imports ({', '.join(differences)}): install the same there and "
+            "where the run was started, or take that worker out of the cluster."
+        )
 
 
 class StoreError(MlopsError):

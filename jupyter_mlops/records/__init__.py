@@ -5,15 +5,36 @@ Times are seconds since the epoch, sizes are bytes, digests are lower-case BLAKE
 """
 
 from .cells import CellEvent, Input, Output
-from .models import Alert, AuditEntry, Check, Drift, Finding, Gate, ModelVersion, Monitoring, Prediction, Validation
+from .models import (
+    Alert,
+    AuditEntry,
+    Card,
+    Check,
+    Deployment,
+    Drift,
+    Finding,
+    Gate,
+    Labelled,
+    ModelVersion,
+    Monitoring,
+    Prediction,
+    Promotion,
+    Release,
+    Retraining,
+    Scored,
+    Trace,
+    Usage,
+    Validation,
+)
 from .pipelines import Firing, Parameter, Pipeline, PipelineRun, PipelineStep, Schedule, Step, StepPlan, StepRun
 from .plain import to_json
 from .replays import CellState, Foreseen, LostName, Piece, Replay, Restored, Slice, Status, Verdict
 from .runs import ColumnChange, Diff, Node, Problem, Run, Snapshot
 
 __all__ = [
-    "Alert", "AuditEntry", "CellEvent", "CellState", "Check", "ColumnChange", "Diff", "Drift", "Finding", "Firing", "Foreseen",
-    "Gate", "Input", "LostName", "ModelVersion", "Monitoring", "Node", "Output", "Parameter", "Piece", "Pipeline", "PipelineRun",
-    "PipelineStep", "Prediction", "Problem", "Replay", "Restored", "Run", "Schedule", "Slice", "Snapshot", "Status", "Step",
-    "StepPlan", "StepRun", "Validation", "Verdict", "to_json",
+    "Alert", "AuditEntry", "Card", "CellEvent", "CellState", "Check", "ColumnChange", "Deployment", "Diff", "Drift", "Finding",
+    "Firing", "Foreseen", "Gate", "Input", "Labelled", "LostName", "ModelVersion", "Monitoring", "Node", "Output", "Parameter",
+    "Piece", "Pipeline", "PipelineRun", "PipelineStep", "Prediction", "Problem", "Promotion", "Release", "Replay", "Restored",
+    "Retraining", "Run", "Schedule", "Scored", "Slice", "Snapshot", "Status", "Step", "StepPlan", "StepRun", "Trace", "Usage",
+    "Validation", "Verdict", "to_json",
 ]  # fmt: skip

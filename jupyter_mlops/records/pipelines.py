@@ -55,7 +55,8 @@ class PipelineStep(Record):
     `inputs` maps names to what is read: `step.output`, a path, a URL, or {"query", "connection", "fingerprint"}; `outputs` maps names to
     the files of a step that cannot declare them itself. `after` are steps to wait for without taking anything from them. `timeout` and
     `backoff` are seconds: the wait before the first retry, `factor` times longer before each further one. `resources` may have "cpus" and
-    "memory" (bytes). `line` is where the step stands in its file.
+    "memory" (bytes). `validate` maps inputs to what is checked of them before the step begins: {"schema", "reference"}, at least one of the
+    two. `line` is where the step stands in its file.
     """
 
     name: str
@@ -73,6 +74,7 @@ class PipelineStep(Record):
     resources: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     cache: bool = True
+    validate: Mapping[str, Any] = field(default_factory=dict)
     line: int = 0
 
 
@@ -135,7 +137,9 @@ class StepRun(Record):
 class PipelineRun(Record):
     """One run of a pipeline. `id` is its run, under which those of its steps hang; `status`: done, failed or cancelled.
 
-    `edges` maps each step to those that it takes something from or waits for; `gates` are the conditions of the pipeline's release.
+    `edges` maps each step to those that it takes something from or waits for; `gates` are the conditions of the pipeline's release,
+    and `release` tells what came of it: None without one, else at least {"state": promoted, registered, passed, refused, waiting, failed or
+    unchecked}, and where a model was registered its "name" and "version", the "alias" it got, "why", and "again" where it was so before.
     """
 
     id: str
@@ -148,6 +152,7 @@ class PipelineRun(Record):
     notes: tuple[str, ...] = ()
     edges: Mapping[str, Any] = field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
+    release: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Which disks are this machine's own, and which are a network's."""
+"""Which disks are this machine's own, and which are a network's; and what is on a disk for good."""
 
 from __future__ import annotations
 
@@ -27,3 +27,12 @@ def is_local(folder: Path) -> bool:
         if len(where) >= longest and (path == where or path.startswith(where.rstrip("/") + "/")):
             kind, longest = after.split()[0], len(where)
     return kind != "" and kind not in _NETWORK and not kind.startswith("fuse")
+
+
+def settle(path: Path) -> None:
+    """Let a file, or a folder's list of names, outlast a loss of power. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

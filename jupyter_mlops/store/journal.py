@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,24 @@ class Journal:
 def _destination(header: Mapping[str, Any]) -> str | None:
     # The worker may have been started by another process, with another environment.
     return header.get("tracking_uri") or os.environ.get("MLFLOW_TRACKING_URI") or None
+
+
+def conclude(path: Path, records: Iterable[Mapping[str, Any]]) -> bool:
+    """Add the last words to the journal of a session that died before it could say them; False when there is none, or it lives.
+
+    The line that its death tore is taken away. Raises OSError.
+    """
+    lock_path = path.with_suffix(".lock")
+    if not path.exists() or (lock := locks.hold(lock_path)) is None:
+        return False
+    try:
+        os.truncate(path, read(path)[1])
+        words = b"".join(map(encode, [*records, {"kind": "end", "ended": time.time()}]))
+        with path.open("ab") as file:
+            file.write(words)
+    finally:
+        locks.release(lock_path, lock)
+    return True
 
 
 def encode(record: Mapping[str, Any]) -> bytes:

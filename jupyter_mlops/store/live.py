@@ -22,17 +22,18 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def needed(settings: Settings, ledger: Ledger, objects: ObjectStore) -> set[str]:
-    """The digests of every object that a journal or the result of a step refers to, but for runs that were deleted and transports of models
-    that are in MLflow.
+    """The digests of every object that a journal, a registered version or the result of a step refers to, but for runs that were deleted
+    and transports of models that are in MLflow.
 
     A digest counts wherever it stands: what is not understood is kept. Raises StoreError when the shared state does not answer.
     """
     from .results import relied_upon
     from .shared import SharedState
+    from .standings import Standings
 
     home = settings.home
     with contextlib.closing(SharedState(settings)) as state:
-        roots = set(relied_upon(state))
+        roots = set(relied_upon(state)) | Standings(state).data()
     deleted = ledger.deleted()
     for path in journal.journals(home):
         records = journal.read(path)[0]

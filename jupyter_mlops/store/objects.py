@@ -12,7 +12,7 @@ import fcntl
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -123,6 +123,13 @@ class ObjectStore:
             self.sweep()
         self.refresh()
         return Batch(self)
+
+    def settle(self, snapshots: Mapping[str, Iterable[str]]) -> None:
+        """Let snapshots, each with the digests of the objects that it needs, outlast a loss of power: their packs are on the disk then."""
+        # A file of one part has the digest of that part.
+        keys = [key for snapshot, needed in snapshots.items() for key in needed if key != snapshot or self.has(key)]
+        found = [*(self._find(packs.MANIFEST, snapshot) for snapshot in snapshots), *(self._find(packs.OBJECT, key) for key in keys)]
+        self.place.settle(sorted({name for name, _ in found}))
 
     def verify(self) -> Iterator[Problem]:
         """Reads every byte of every pack; yields one `Problem` for each thing that is not what was written, naming pack and object."""

@@ -9,18 +9,20 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import DiskFull, StoreError
+from . import disks
 
 DOOMED = ".doomed"
 TOUCHED = ".touched"
 
 
 class Place(Protocol):
-    """A flat folder of packs. `touch` and `doom` leave marks; `age` is seconds since a pack was written or touched."""
+    """A flat folder of packs. `touch` and `doom` leave marks; `age` is seconds since a pack was written or touched; what was settled
+    outlasts a loss of power."""
 
     where: str
 
@@ -35,6 +37,7 @@ class Place(Protocol):
     def doomed(self, name: str) -> bool: ...
     def spare(self, name: str) -> None: ...
     def remove(self, name: str) -> None: ...
+    def settle(self, names: Iterable[str]) -> None: ...
     def sweep(self) -> int: ...
 
 
@@ -128,6 +131,12 @@ class Folder:
         with storing(self.where):
             (self._packs / name).unlink(missing_ok=True)
 
+    def settle(self, names: Iterable[str]) -> None:
+        with storing(self.where):
+            for name in names:
+                disks.settle(self._packs / name)
+            disks.settle(self._packs)
+
     def sweep(self) -> int:
         return _sweep(self._temporary)
 
@@ -215,6 +224,9 @@ class Remote:
     def remove(self, name: str) -> None:
         self._unlink(name)
         self._unlink(name + TOUCHED)
+
+    def settle(self, names: Iterable[str]) -> None:
+        """What a remote store has taken, it keeps."""
 
     def _unlink(self, name: str) -> None:
         with storing(self.where), contextlib.suppress(FileNotFoundError):

@@ -15,13 +15,12 @@ from typing import Any
 from blake3 import blake3
 
 from .attachments import HISTORY
+from .model_folders import folder_digest
 from .state import Ledger
 from .tracking_server import Refused, TrackingServer, Unreachable
 
 TAG = "mlops.seals"
 _PIECE = 2**20
-# MLflow writes this one itself, into a model that is registered later.
-_NOT_OURS = frozenset({"registered_model_meta"})
 
 
 def seal_journal(ledger: Ledger, session: str, path: Path, position: int) -> None:
@@ -50,14 +49,6 @@ def journal_digest(path: Path, position: int) -> str:
         _feed(hasher, path, 0, position)
     except OSError:
         return ""
-    return str(hasher.hexdigest())
-
-
-def folder_digest(folder: Path) -> str:
-    """The digest of a folder by the names and contents of its files."""
-    hasher = blake3()
-    for path in sorted(item for item in folder.rglob("*") if item.is_file() and item.name not in _NOT_OURS):
-        hasher.update(json.dumps([path.relative_to(folder).as_posix(), blake3(path.read_bytes()).hexdigest()]).encode())
     return str(hasher.hexdigest())
 
 

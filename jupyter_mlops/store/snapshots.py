@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,11 @@ def references(digest: str, objects: ObjectStore) -> set[str]:
 
     manifest = _manifest(digest, objects)
     return {digest, *(key for part in manifest["parts"] for key in parts.keys(part))}
+
+
+def settle(digests: Iterable[str], objects: ObjectStore) -> None:
+    """Let snapshots outlast a loss of power, as far as they are kept on a disk here."""
+    objects.settle({digest: references(digest, objects) for digest in digests})
 
 
 def resolve(digest: str, objects: ObjectStore) -> str:

@@ -16,6 +16,7 @@ from .attachments import Environment
 from .courier import Courier
 from .objects import ObjectStore
 from .queries import Queries
+from .registry_mlflow import ModelRegistry
 from .runs import DIED, SessionState, fold_session
 from .seals import altered, altered_journal, model_files
 from .shelf import Shelf
@@ -43,6 +44,7 @@ class Verbs:
         self._courier = courier
         self._queries = queries
         self._wake = wake
+        self.registry = ModelRegistry(settings, ledger, servers, objects, self._run)
 
     def answer(self, verb: str, arguments: Mapping[str, Any]) -> Any:
         """The answer to one request. Raises UsageError for a verb that there is not."""
@@ -60,6 +62,7 @@ class Verbs:
             "fetch": self._fetch,
             "model_files": self._model_files,
             "gc": self._gc,
+            **self.registry.verbs(),
         }
         if verb not in verbs:
             raise UsageError(f"The worker knows no verb {verb!r}; it knows {', '.join(sorted(verbs))}.")

@@ -94,7 +94,9 @@ class Worker:
         saver = ModelSaver()
         courier = Courier(self._settings.home, ledger, delivery, Attachment(delivery, saver))
         queries = Queries(ledger, servers, courier.pending, default_experiment(self._settings))
-        self._answer = Verbs(self._settings, ledger, servers, objects, courier, queries, self._wake.set).answer
+        verbs = Verbs(self._settings, ledger, servers, objects, courier, queries, self._wake.set)
+        self._answer = verbs.answer
+        threading.Thread(target=verbs.registry.catch_up, name="mlops-registry", daemon=True).start()
 
         def close() -> None:
             saver.close()

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import MlopsError, NotFound
-from ..records import CellEvent, Input, Node, Run
+from ..records import CellEvent, Input, Node, Run, Usage
 from .answers import inputs_of, short
+from .prediction_view import counted
 
 
 def of_run(run: Run, cells: Sequence[CellEvent]) -> Node:
@@ -43,14 +44,34 @@ def of_result(run: Run, name: str) -> Node:
     return made[0] if len(made) == 1 else Node(kind="run", name=run.name, ref=run.id, below=tuple(made))
 
 
-def of_snapshot(digest: str, runs: Iterable[Run]) -> Node:
-    """The runs whose inputs have this digest (or one that begins so), below the snapshot."""
-    users = [(run, item) for run in runs for item in inputs_of(run) if item.digest is not None and item.digest.startswith(digest)]
-    if not users:
+def of_snapshot(digest: str, runs: Iterable[Run], versions: Sequence[Usage] = ()) -> Node:
+    """The runs whose inputs have this digest (or one that begins so), below the snapshot, with the versions that came of them, and those
+    versions that it was given to otherwise."""
+    users = users_of(digest, runs)
+    if not users and not versions:
         raise NotFound("run or snapshot", digest, "`mlops runs` lists the runs; `mlops show RUN` lists the data that a run used.")
+    made = [(version, next((run.id for run, _ in users if version.run in (run.id, run.own_id)), "")) for version in versions]
+    below = tuple(
+        Node(kind="run", name=run.name, ref=run.id, detail=f"as {item.name}", below=_versions(made, run.id)) for run, item in users
+    )
+    below = (*below, *_versions(made, ""))
+    if not users:
+        return Node(kind="data", name="data", ref=digest, below=below)
     item = users[0][1]
-    below = tuple(Node(kind="run", name=run.name, ref=run.id, detail=f"as {item.name}") for run, item in users)
     return Node(kind="data", name=item.name, ref=item.digest or "", detail=_size(item), below=below)
+
+
+def users_of(digest: str, runs: Iterable[Run]) -> list[tuple[Run, Input]]:
+    """The runs that used data with this digest, each with the input that it is."""
+    return [(run, item) for run in runs for item in inputs_of(run) if item.digest is not None and item.digest.startswith(digest)]
+
+
+def _versions(made: Sequence[tuple[Usage, str]], run: str) -> tuple[Node, ...]:
+    return tuple(
+        Node(kind="version", name=f"{item.model}/{item.version}", ref=f"{item.model}/{item.version}", detail=counted(item))
+        for item, maker in made
+        if maker == run
+    )
 
 
 def _model(run: Run) -> list[Node]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from subprocess import Popen
 from typing import TYPE_CHECKING, Any
 
-from ..records import CellEvent, Firing, Input, Node, Problem, Run, Schedule, StepPlan, to_json
+from ..records import AuditEntry, CellEvent, Firing, Input, Node, Problem, Run, Schedule, StepPlan, to_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,11 +97,15 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """Objects that `gc` removed, or would remove (`dry_run`), and their bytes."""
+    """Objects that `gc` removed, or would remove (`dry_run`), and their bytes; `files` of pipelines' outputs that no step used lately, with
+    `file_bytes`, and due times of schedules that are long past (`firings`)."""
 
     removed: int
     freed: int
     dry_run: bool = False
+    files: int = 0
+    file_bytes: int = 0
+    firings: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +177,10 @@ class Exported:
     to: str
     changed: bool
     notes: tuple[str, ...] = ()
+
+
+class Entries(tuple[AuditEntry, ...]):
+    """Entries of the audit log, newest first. A tuple that shows itself as a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,11 @@ def _data(_: object, tokens: Sequence[Token]) -> Any:
     raise NotFound("file or folder", word, "In a shell, DATA is a path; a variable can be named in a notebook, with `%mlops`.")
 
 
+def _model(_: object, tokens: Sequence[Token]) -> Any:
+    word = tokens[0].value
+    return NAMES.get().get(word, word)
+
+
 def _pair(_: object, tokens: Sequence[Token]) -> dict[str, str]:
     name, sign, value = tokens[0].value.partition("=")
     if not sign or not name.strip():
@@ -74,6 +79,9 @@ def _value(word: str) -> Any:
 
 Data = Annotated[Any, Parameter(converter=_data, n_tokens=1)]
 """A value to freeze: a variable, or the path of a file or folder."""
+
+Model = Annotated[Any, Parameter(converter=_model, n_tokens=1)]
+"""A model: a variable, or the name of a registered one or of a run."""
 
 Values = Annotated[Mapping[str, Any], Parameter(converter=_values, n_tokens=1)]
 """Named values, NAME=VALUE in a command; VALUE is a number, a text, JSON, or in a notebook a variable."""

@@ -29,13 +29,14 @@ class Table:
     """Rows under headings; every row has as many cells as there are columns.
 
     Where a terminal is too narrow, columns after the first `needed` are left out from the right (0: all are needed, and wrap);
-    before that, the texts of the `elastic` column are shortened in the middle.
+    before that, the texts of the `elastic` column are shortened in the middle. `csv` tells that the same can be had as CSV.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     needed: int = 0
     elastic: int | None = None
+    csv: bool = False
 
 
 @dataclass(frozen=True, slots=True)

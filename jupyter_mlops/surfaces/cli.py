@@ -133,7 +133,7 @@ def show(answer: Any, form: str, out: TextIO) -> None:
 
 def status(answer: Any) -> int:
     """1 where the answer is no, else 0."""
-    from ..records import PipelineRun, Replay
+    from ..records import Check, Monitoring, PipelineRun, Promotion, Replay, Retraining, Validation
     from .answers import Report, Served
 
     match answer:
@@ -143,8 +143,19 @@ def status(answer: Any) -> int:
             return 1 if any(firing.state == "failed" for firing in answer.firings) else 0
         case Replay():
             return 1 if answer.verdict == "different" else 0
+        case Promotion():
+            return 1 if answer.verdict == "refused" else 0
+        case Check():
+            return 0 if answer.verdict == "passed" else 1
+        case Validation():
+            return 1 if answer.verdict == "failed" else 0
+        case Monitoring():
+            return 1 if answer.verdict == "alert" else 0
+        case Retraining():
+            return 1 if answer.state in ("failed", "refused") else 0
         case PipelineRun():
-            return 0 if answer.status == "done" and all(gate.state != "failed" for gate in answer.gates) else 1
+            held = (answer.release or {}).get("state") in ("refused", "failed", "unchecked")
+            return 1 if held or answer.status != "done" or any(gate.state == "failed" for gate in answer.gates) else 0
     return 0
 
 

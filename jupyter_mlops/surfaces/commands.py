@@ -14,11 +14,25 @@ from cyclopts import Parameter
 
 from .. import config
 from ..errors import NotFound, UsageError
-from ..records import CellEvent, Diff, Node, Problem, Replay, Restored, Run, Slice, Snapshot, Status, Step
+from ..records import CellEvent, Diff, Node, Problem, Replay, Restored, Run, Slice, Snapshot, Status, Step, Trace
 from ..store import client
 from . import editing
 from .answers import Change, Collected, Comparison, Demo, Page, Prepared, Report, Runs, Story, Tracking
 from .arguments import Data, Texts, Values, is_digest
+from .model_commands import approve as approve
+from .model_commands import audit as audit
+from .model_commands import card as card
+from .model_commands import check as check
+from .model_commands import labels as labels
+from .model_commands import monitor as monitor
+from .model_commands import predict as predict
+from .model_commands import promote as promote
+from .model_commands import register as register
+from .model_commands import release as release
+from .model_commands import retrain as retrain
+from .model_commands import rollback as rollback
+from .model_commands import serve as serve
+from .model_commands import validate as validate
 from .pipeline_commands import export as export
 from .pipeline_commands import run as run
 from .pipeline_commands import schedule as schedule
@@ -205,27 +219,22 @@ def status() -> Status:
     return of_session(live) if live is not None and live.shell is not None else of_last_session(config.load())
 
 
-def lineage(ref: str | None = None, /, *, of: str | None = None) -> Node:
-    """Show what a result came from, or what came from a snapshot.
+def lineage(ref: str | None = None, /, *, of: str | None = None, out: Path | None = None) -> Node | Trace:
+    """Show what a result, a model or a prediction came from, or what came from data.
 
     For a run: its parameters and data, and from its model and metrics down to the statements, files and snapshots that made them. For a
-    snapshot: the runs that used it.
+    prediction or a model version: the version, its run, the minimal code and the exact data, and in a sentence whatever is missing. For a
+    snapshot: the runs that used it, the versions that came of them, and how many predictions these made.
 
     Args:
-        ref: a run, the digest of a snapshot, or RUN.NAME for one result of a run (default: the last run).
+        ref: a run, a prediction's id, NAME/VERSION or NAME@champion of a model, the digest of a snapshot, or RUN.NAME for one result of a
+            run (default: the last run).
         of: a metric, `model`, or a name of the notebook: that result alone.
+        out: write all predictions of the version, or of those that used the data, to this file: .parquet or .csv.
     """
-    from .ancestry import of_result, of_run, of_snapshot
+    from .tracing import lineage as traced
 
-    try:
-        run = find(ref)
-    except NotFound:
-        if ref is not None and "." in ref and of is None:
-            return lineage(ref.partition(".")[0], of=ref.partition(".")[2])
-        if ref is None or not is_digest(ref):
-            raise
-        return of_snapshot(ref, runs(limit=10_000))
-    return of_run(run, cells_of(run)) if of is None else of_result(run, of)
+    return traced(ref, of, out)
 
 
 def slice(run: str | None = None, name: str | None = None, /, *, out: Path | None = None, quick: bool = False) -> Slice:
@@ -307,13 +316,24 @@ def verify() -> Report:
 def gc(*, dry_run: bool = False) -> Collected:
     """Remove stored data that no run needs.
 
-    What a run or a snapshot refers to stays.
+    What a run, a snapshot or the result of a step refers to stays. Files of outputs that no step used for a week go, too (they are made
+    again when a step needs them), and the oldest due times of schedules, of which 10,000 each are kept. Predictions go when the `retention`
+    of their model is over.
 
     Args:
         dry_run: only say what would be removed.
     """
-    answer = client.ask(config.load(), "gc", dry_run=dry_run)
-    return Collected(removed=answer["removed"], freed=answer["freed"], dry_run=dry_run)
+    from ..pipelines.clearing import clear
+
+    settings = config.load()
+    if not dry_run and (settings.home / "predictions").is_dir():
+        from ..models.predictions.sealing import tidy_all
+
+        tidy_all(settings)
+    answer = client.ask(settings, "gc", dry_run=dry_run)
+    files, file_bytes, firings = clear(settings, dry_run=dry_run)
+    told = {"files": files, "file_bytes": file_bytes, "firings": firings}
+    return Collected(removed=answer["removed"], freed=answer["freed"], dry_run=dry_run, **told)
 
 
 def init(*, experiment: str | None = None) -> Prepared:

@@ -13,6 +13,7 @@ from ..errors import DemoFailed, NotFound
 from ..records import Run
 from ..store import client
 from . import commands
+from .ancestry import of_run
 from .answers import Demo
 
 NOTEBOOK = "flights.ipynb"
@@ -42,7 +43,7 @@ def play(here: Path) -> Demo:
             notebook=str(notebook),
             runs=tuple(runs),
             comparison=commands.compare(first.id, best.id),
-            lineage=commands.lineage(best.id),
+            lineage=of_run(best, commands.cells_of(best)),
             seconds=time.monotonic() - started,
         )
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..records import Diff, Node, PipelineRun, Replay, Restored, Run, Slice, Snapshot, Status, Step
+from ..records import Check, Diff, Node, PipelineRun, Replay, Restored, Run, Slice, Snapshot, Status, Step, Validation
 from .answers import AboutSchedules, Change, Collected, Comparison, Demo, Page, Plan, Prepared, Report, Runs, Story, Tracking
 from .blocks import Block, Blocks, Cell, Code, Drawing, Table, Text, Tree
-from .views import view
+from .model_views import view
+from .registry_view import AboutRegistry
+from .release_view import AboutReleases
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from rich.tree import Tree as RichTree
 
 ANSWERS = (
-    *AboutSchedules.__args__, Change, Collected, Comparison, Demo, Diff, Node, Page, PipelineRun, Plan, Prepared,
-    Replay, Report, Restored, Runs, Slice, Snapshot, Status, Step, Story, Tracking,
+    *AboutRegistry.__args__, *AboutReleases.__args__, *AboutSchedules.__args__, Change, Check, Collected, Comparison, Demo, Diff, Node,
+    Page, PipelineRun, Plan, Prepared, Replay, Report, Restored, Runs, Slice, Snapshot, Status, Step, Story, Tracking, Validation,
 )  # fmt: skip
 """The types that a notebook shows as tables. A single Run is shown through its Story."""
 
@@ -151,7 +153,8 @@ def _fitted(block: Block, width: int) -> Blocks:
     hidden = list(block.columns[shown:])
     if len(hidden) > MOST_HIDDEN:
         hidden[MOST_HIDDEN - 1 :] = [f"{len(hidden) - MOST_HIDDEN + 1} more columns"]
-    return [table, Text(f"no room here for {', '.join(hidden)}: a wider window, --csv or --json shows all", "faint")]
+    ways = "a wider window, --csv or --json" if block.csv else "a wider window or --json"
+    return [table, Text(f"no room here for {', '.join(hidden)}: {ways} shows all", "faint")]
 
 
 def _elided(text: str, most: int) -> str:

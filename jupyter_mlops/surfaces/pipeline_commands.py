@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from ..records import PipelineRun
+from ..records import Deployment, PipelineRun
 from .answers import Exported, History, Plan, Scheduled, Schedules, Served
 from .arguments import Given
 
@@ -90,18 +90,26 @@ def scheduler(*, once: bool = False, jobs: int = 4) -> Served | None:
     return serve(once=once, jobs=jobs)
 
 
-def export(pipeline: Path, /, *, to: Literal["github", "gitlab", "airflow"], out: Path | None = None, force: bool = False) -> Exported:
-    """Write a pipeline as a workflow of your own CI or of Airflow.
+def export(
+    what: str, /, *, to: Literal["github", "gitlab", "airflow", "docker", "kubernetes"], out: Path | None = None, force: bool = False
+) -> Exported | Deployment:
+    """Write a pipeline as a workflow, or a model as a service.
 
-    It installs the project, runs the pipeline on the same schedule with the same parameters, carries the state over from run to run, and
-    keeps the executed notebooks. A file that was edited since it was exported stays; the new text is then written beside it, as FILE.new.
+    The workflow, of your own CI or of Airflow, installs the project, runs the pipeline on the same schedule with the same parameters,
+    carries the state over from run to run, and keeps the executed notebooks. The service is a folder with the model, its hash, the locked
+    requirements and this package, which starts anywhere. A file that was edited since it was exported stays; the new text is then written
+    beside it, as FILE.new.
 
     Args:
-        pipeline: a pipeline.yaml.
-        to: github, gitlab or airflow.
-        out: the file to write (default: where the platform looks for it).
+        what: a pipeline.yaml; for docker and kubernetes a model: NAME (its champion), NAME@alias or NAME/3.
+        to: github, gitlab or airflow for a pipeline, docker or kubernetes for a model.
+        out: the file to write (default: where the platform looks for it); of a model the folder (default: deploy/NAME-3).
         force: write it over an edited file, too.
     """
+    if to in ("docker", "kubernetes"):
+        from .releasing import export as deployed
+
+        return deployed(str(what), to, out, force=force)
     from .exporting import export as exported
 
-    return exported(pipeline, to, out, force=force)
+    return exported(Path(what), to, out, force=force)

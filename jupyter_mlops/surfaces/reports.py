@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 
-from ..records import Gate, PipelineRun, StepRun
+from ..records import Check, Gate, PipelineRun, StepRun
 from .answers import short
 from .line import number
 from .pipeline_view import counted, error_text, headline
@@ -35,12 +35,9 @@ def junit(run: PipelineRun) -> str:
     root = ElementTree.Element("testsuites", name=_clean(run.name), time=f"{run.seconds:.3f}")
     suites = [_suite(run, "steps", [_step_case(run, step) for step in run.steps])]
     if run.gates:
-        suites.append(_suite(run, "gates", [_gate_case(run, gate) for gate in run.gates]))
+        suites.append(_suite(run, "gates", [_gate_case(run.name, gate) for gate in run.gates]))
     root.extend(suites)
-    for count in ("tests", "failures", "skipped"):
-        root.set(count, str(sum(int(suite.attrib[count]) for suite in suites)))
-    ElementTree.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+    return _written(root)
 
 
 def markdown(run: PipelineRun) -> str:
@@ -61,12 +58,31 @@ def markdown(run: PipelineRun) -> str:
     return "\n\n".join([*parts, *map(_inline, run.notes)]) + "\n"
 
 
+def junit_of(check: Check) -> str:
+    """The gates of a model as JUnit XML: one suite. A gate that could not be checked counts as skipped, and says what it needs."""
+    suite = _of_cases(check.model, "gates", [_gate_case(check.model, gate) for gate in check.gates], check.started)
+    root = ElementTree.Element("testsuites", name=_clean(check.model), time=f"{check.seconds:.3f}")
+    root.append(suite)
+    return _written(root)
+
+
+def _written(root: ElementTree.Element) -> str:
+    for count in ("tests", "failures", "skipped"):
+        root.set(count, str(sum(int(suite.attrib[count]) for suite in root)))
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
 def _suite(run: PipelineRun, name: str, cases: Sequence[ElementTree.Element]) -> ElementTree.Element:
-    suite = ElementTree.Element("testsuite", name=_clean(f"{run.name} {name}"), tests=str(len(cases)), errors="0")
+    return _of_cases(run.name, name, cases, run.started)
+
+
+def _of_cases(whose: str, name: str, cases: Sequence[ElementTree.Element], started: float) -> ElementTree.Element:
+    suite = ElementTree.Element("testsuite", name=_clean(f"{whose} {name}"), tests=str(len(cases)), errors="0")
     suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
     suite.set("skipped", str(sum(case.find("skipped") is not None for case in cases)))
     suite.set("time", f"{sum(float(case.attrib['time']) for case in cases):.3f}")
-    suite.set("timestamp", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(run.started)))
+    suite.set("timestamp", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)))
     suite.extend(cases)
     return suite
 
@@ -85,8 +101,8 @@ def _step_case(run: PipelineRun, step: StepRun) -> ElementTree.Element:
     return case
 
 
-def _gate_case(run: PipelineRun, gate: Gate) -> ElementTree.Element:
-    case = ElementTree.Element("testcase", classname=_clean(f"{run.name}.gates"), name=_clean(gate.name), time="0.000")
+def _gate_case(whose: str, gate: Gate) -> ElementTree.Element:
+    case = ElementTree.Element("testcase", classname=_clean(f"{whose}.gates"), name=_clean(gate.name), time="0.000")
     value = "" if gate.value is None else f"measured {number(gate.value)}"
     message = _clean(gate.why or value)
     if gate.state == "failed":

@@ -14,6 +14,11 @@ from ..errors import NotFound, UsageError
 from ..records import Pipeline, PipelineRun, PipelineStep
 from .answers import Plan, short
 
+CHECKS = "jupyter_mlops.models.validation.steps:check"
+"""Who checks the inputs of steps. By name, since that is what the machines of a cluster are told."""
+RELEASER = "jupyter_mlops.models.registry.releasing:release"
+"""Who releases a pipeline's model. By name, so that nothing is imported for one that is released already."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
@@ -62,16 +67,17 @@ def run(choice: Choice, reports: Reports, *, on: str, jobs: int | None, out: Pat
     edges = graph.upstream(pipeline)
     # Only now: nobody waits for the runner to be told that a word is wrong.
     from ..pipelines.running import runner
-    from ..pipelines.running.gates import judged
+    from ..pipelines.running.release import released
     from .progress import progress
 
     with progress(pipeline.name, edges) as told:
         found = runner.run(
             pipeline, settings=config.load(), executor=on, only=choice.only, start=choice.start, force=choice.force, jobs=jobs, out=out,
-            identifier=os.environ.pop(config.RUN_ID, None), tags=_scheduled(), on_event=told,
+            identifier=os.environ.pop(config.RUN_ID, None), tags=_scheduled(), checks=CHECKS, on_event=told,
+            after=lambda ended: released(pipeline, ended, config.load(), RELEASER),
         )  # fmt: skip
     notes = (*found.notes, *way_on(pipeline, found, choice))
-    found = replace(found, edges=edges, gates=judged(pipeline.release, found.steps), notes=notes)
+    found = replace(found, edges=edges, notes=notes)
     report(found, reports)
     return found
 
@@ -100,13 +106,21 @@ def way_on(pipeline: Pipeline, found: PipelineRun, choice: Choice) -> tuple[str,
     """How to go on after a failure or an interruption: what to mend, and the command that leaves out what is done; () after success."""
     if found.status == "done":
         return ()
+    from ..pipelines.running import checking
+
     again = " ".join(["mlops run", *(shlex.quote(short(str(source))) for source in choice.sources), *_options(choice)])
     steps = {step.name: step for step in pipeline.steps}
     failed = [steps[step.step] for step in found.steps if step.state == "failed"]
-    mend = list(dict.fromkeys(_code_of(step, pipeline) for step in failed))
+    refused = {step.step for step in found.steps if checking.REFUSED in step.error}
+    mend = list(dict.fromkeys(_data_of(step) if step.name in refused else _code_of(step, pipeline) for step in failed))
     kept = [step.step for step in found.steps if step.state in ("done", "cached") and steps[step.step].cache]
     first = f"Mend {_listed(mend)}, then: " if mend else "To go on: "
     return (f"{first}{again}{_not_again(kept)}",)
+
+
+def _data_of(step: PipelineStep) -> str:
+    """What a step was not begun with."""
+    return f"the data of {_listed(list(step.validate))}, or what it is held against"
 
 
 def _code_of(step: PipelineStep, pipeline: Pipeline) -> str:

@@ -97,7 +97,7 @@ def _(runs: Runs) -> Blocks:
         )
         for run in runs
     )
-    return [Table(columns, rows, needed=4, elastic=1)]
+    return [Table(columns, rows, needed=4, elastic=1, csv=True)]
 
 
 _REPLAYED = {
@@ -269,7 +269,13 @@ def _(report: Report) -> Blocks:
 def _(collected: Collected) -> Blocks:
     verb = "would be removed" if collected.dry_run else "removed"
     count = f"{collected.removed:,} {_plural('objects', collected.removed)}"
-    return [Text(f"{count} ({size(collected.freed)}) {verb}; everything a run or snapshot needs stays.")]
+    blocks: list[Block] = [Text(f"{count} ({size(collected.freed)}) {verb}; everything a run or snapshot needs stays.")]
+    if collected.files:
+        files = f"{collected.files:,} {_plural('files', collected.files)}"
+        blocks.append(Text(f"{files} of outputs ({size(collected.file_bytes)}) that no step used lately {verb}.", "faint"))
+    if collected.firings:
+        blocks.append(Text(f"{collected.firings:,} {_plural('due times', collected.firings)} of long ago {verb}.", "faint"))
+    return blocks
 
 
 @view.register

@@ -152,6 +152,12 @@ def test_a_narrow_terminal_leaves_out_columns_and_says_so() -> None:
     assert text.splitlines()[-1] == "no room here for penalty, time, model: a wider window, --csv or --json shows all"
 
 
+def test_csv_is_offered_only_where_it_can_be_had() -> None:
+    parameters = (Parameter(name="month", type="int", default=3, help="of the year, from January on"),)
+    text = to_text(Step(path="step.ipynb", run="r" * 32, parameters=parameters), 40)
+    assert "no room here for help: a wider window or --json shows all" in text.splitlines()
+
+
 def test_a_narrow_terminal_shortens_names_before_it_leaves_out_columns() -> None:
     text = to_text(Runs([run(name="HistGradientBoostingClassifier-151c", metrics={"auc": 0.7}, params={"C": 0.1})]), 74)
     assert text.splitlines()[1].split() == ["run", "name", "status", "started", "auc", "C"]

@@ -79,11 +79,11 @@ def test_a_failure_tells_what_failed_and_how_to_go_on(greetings: Path, capsys: p
 
 def test_a_gate_that_is_not_met_fails_the_command_but_no_step(greetings: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["run", "pipeline.yaml"]) == 0
-    assert "✓ letters at most 8 5.0 passed" in lines(capsys.readouterr().out)
+    assert "✓ letters at most 8 5.0 as recorded" in lines(capsys.readouterr().out)
     assert cli.run(["run", "pipeline.yaml", "-p", "word=good morning"]) == 1
     out = lines(capsys.readouterr().out)
     assert out[1].startswith("done in ")
-    assert "✗ letters at most 8 12.0 failed" in out
+    assert "✗ letters at most 8 12.0 as recorded" in out
 
 
 def test_a_summary_is_added_to_the_file_that_github_shows(greetings: Path, monkeypatch: pytest.MonkeyPatch) -> None:

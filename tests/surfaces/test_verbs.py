@@ -14,9 +14,10 @@ import jupyter_mlops as mlops
 from jupyter_mlops.surfaces import cli, commands
 
 VERBS = [
-    "track", "log", "tag", "note", "delete", "snapshot", "load", "diff", "runs", "show", "compare", "status", "lineage",
+    "track", "log", "tag", "note", "delete", "snapshot", "load", "diff", "validate", "runs", "show", "compare", "status", "lineage",
     "slice", "replay", "restore", "step",
     "run", "schedule", "scheduler", "export",
+    "check", "register", "promote", "approve", "rollback", "audit", "release", "card", "serve", "predict", "labels", "monitor", "retrain",
     "verify", "gc", "init", "doctor", "ui", "demo",
 ]  # fmt: skip
 
@@ -32,7 +33,7 @@ accuracy = model.score(X, y)
 
 
 def test_the_public_names_are_these() -> None:
-    assert dir(mlops) == sorted(["__version__", "load_ipython_extension", "unload_ipython_extension", *VERBS])
+    assert dir(mlops) == sorted(["__version__", "gate", "load_ipython_extension", "unload_ipython_extension", *VERBS])
     assert list(mlops.VERBS) == VERBS
     with pytest.raises(AttributeError, match="nosuch"):
         mlops.nosuch  # noqa: B018  (looking it up is what is tested)

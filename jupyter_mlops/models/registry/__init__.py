@@ -1,1 +1,1 @@
-"""Versions of models, who may promote them, and the way back."""
+"""Models earn their place: registered with their data, promoted through gates, approved by others, taken back in one step."""
