@@ -56,6 +56,16 @@ def steps(value: object) -> list[tuple[Any, ...]] | None:
     return value
 
 
+def parts_of(model: object, depth: int = 0) -> Iterator[object]:
+    """The estimators that a composition was built of, those within them too; not the copies that it made of them and fitted."""
+    for name, value in state_of(model).items() if is_estimator(model) and depth <= _DEEPEST else ():
+        built_of = [part[1] for part in named] if (named := steps(value)) is not None else [value]
+        for part in built_of if not name.endswith("_") else ():
+            if is_estimator(part):
+                yield part
+                yield from parts_of(part, depth + 1)
+
+
 class Sklearn:
     """Estimators, pipelines, searches, clusterers and transformers."""
 

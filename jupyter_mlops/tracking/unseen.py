@@ -7,6 +7,7 @@ from typing import Any
 
 from ..code.statements import Statement
 from . import models
+from .estimators import parts_of
 from .scope import Scope
 
 
@@ -30,7 +31,12 @@ class FitStates:
 
     def unseen(self, scope: Scope) -> Iterator[tuple[str, Any]]:
         """The models, by name, that code of the cell fitted although none of its reported fits did."""
-        known = {id(model) for fit in scope.fits for value in (fit.receiver, fit.result) for model in (value, *models.held(value))}
+        fitted = [model for fit in scope.fits for value in (fit.receiver, fit.result) for model in (value, *models.held(value))]
+        # A pipeline fits the very estimators that it is made of.
+        parts = [part for model in fitted for part in parts_of(model)]
+        for part in parts:
+            self.remember(part)
+        known = {id(model) for model in (*fitted, *parts)}
         # Those that fit come first: a model that they were handed may have been built by another statement of the cell.
         for statement, _ in sorted(scope.made, key=lambda item: not item[0].fits):
             touchable = _touchable(statement)
@@ -42,8 +48,8 @@ class FitStates:
                     met, before = id(model) in self._states, self._states.get(id(model))
                     self.remember(model)
                     after = self._states[id(model)]
-                    fitted = after is not None and after != before and not models.is_preparation(model)
-                    if fitted and (met or _may_fit(statement, name, model)):
+                    changed = after is not None and after != before and not models.is_preparation(model)
+                    if changed and (met or _may_fit(statement, name, model)):
                         yield name, model
 
 
