@@ -25,7 +25,7 @@ from .table import Row, row
 
 WINDOWS = int(os.environ.get("MLOPS_WINDOWS", "1000"))
 CHANGED = max(WINDOWS // 2, 1)
-PEERS = min(30, CHANGED)
+PEERS = min(20, CHANGED)
 ROWS = 1000
 REFERENCE = 10_000
 MILLION = 1_000_000
