@@ -28,13 +28,20 @@ def waiting(kernels: WarmKernels, number: int, gone: Set[int] = frozenset()) -> 
 
     async def look() -> set[int]:
         for _ in range(1200):
-            found = {child.pid for child in psutil.Process(kernels._process.pid).children() if child.status() != psutil.STATUS_ZOMBIE}
+            found = {child.pid for child in psutil.Process(kernels._process.pid).children() if _lives(child)}
             if len(found) == number and not found & gone:
                 return found
             await asyncio.sleep(0.05)
         return found
 
     return asyncio.run(look())
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def begun(kernels: WarmKernels, **options: Any) -> Any:

@@ -19,11 +19,13 @@ from .payloads import Payload
 from .predicting import Predictor
 from .refusals import Refusal, overloaded
 
-_PATIENCE = 0.05
+_PATIENCE = 0.1
 _MANY_TIMES = 4.0
 _MOMENT = 0.05
 _CALM = 1.0
 _LEARNING = 0.2
+_KNOWN = 10.0
+_STALL = 3.0
 
 Answered = Callable[[int, int, float], None]
 """Called after each batch with its requests, its rows, and its seconds."""
@@ -49,6 +51,9 @@ class Pace:
 
     def learn(self, rows: int, seconds: float) -> None:
         """Take in what a batch took: a line through the batches, of which the latest count most."""
+        if self._weight > _KNOWN:
+            # A pause of the whole process is no pace of the model's; one that has become slower is learned all the same, batch by batch.
+            seconds = min(seconds, _STALL * max(self.of(rows), 1e-3))
         keep = 1 - _LEARNING / 4
         self._weight = self._weight * keep + 1
         self._rows = self._rows * keep + rows
