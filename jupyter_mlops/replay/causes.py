@@ -67,7 +67,8 @@ CAUSES: tuple[Cause, ...] = (
         _words(
             r"^Matplotlib is building the font cache; this may take a moment\.\n?",
             # A replay has an MLflow store of its own, which needs no tables, and is always new.
-            r"^[\d/]+ [\d:]+ INFO (?:mlflow\.store\.db\.utils|alembic[\w.]*): [^\n]*\n?",
+            r"^[\d/]+ [\d:]+ INFO mlflow\.store\.db\.utils: [^\n]*\n?",
+            r"^(?:[\d/]+ [\d:]+ )?INFO +\[?alembic[\w.]*\]?:? [^\n]*\n?",
             r"^[\d/]+ [\d:]+ INFO mlflow\.tracking\.fluent: Experiment with name [^\n]* does not exist\. [^\n]*\n?",
             r"^[^\n]*: SyntaxWarning: [^\n]*\n?(?:^[ \t]+[^\n]*\n?)?",
         ),

@@ -59,7 +59,8 @@ def test_large_files_count_by_their_content(project: Path, kernel: Kernel, capsy
 
 def test_what_the_code_itself_logs_to_mlflow_is_compared(project: Path, kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
     cells = [
-        "%load_ext jupyter_mlops\nimport mlflow\nfrom sklearn.linear_model import LinearRegression",
+        "%load_ext jupyter_mlops",
+        "import mlflow\nfrom sklearn.linear_model import LinearRegression",
         "draw = __import__('pathlib').Path('draw.txt')\nx = [[1.0], [2.0], [4.0]]",
         "def plain(value):\n    with mlflow.start_run(run_name='plain'):\n        mlflow.log_metric('m', value)",
         "plain(1.5)",
