@@ -54,9 +54,15 @@ def load(start: Path | None = None, **arguments: Any) -> Settings:
     """The settings that hold in folder `start` (default: the working folder); `arguments` win over everything else."""
     folder = (start or Path.cwd()).resolve()
     project = find_project(folder)
-    table = _table(project / "pyproject.toml", _mtime(project / "pyproject.toml"))
+    table = written(project / "pyproject.toml")
     values = _read(table, "[tool.mlops] ") | _read(_from_environment(), "MLOPS_")
     return replace(Settings(project=project, **values), **arguments)
+
+
+def written(pyproject: Path) -> Mapping[str, Any]:
+    """The table [tool.mlops] of a pyproject.toml; {} where there is none. Raises SettingsError for a file that is no TOML."""
+    table = _document(pyproject, _mtime(pyproject)).get("tool", {}).get("mlops", {})
+    return table if isinstance(table, dict) else {}
 
 
 def find_project(folder: Path) -> Path:
@@ -125,11 +131,6 @@ def _mtime(path: Path) -> int:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-def _table(path: Path, mtime: int) -> dict[str, Any]:
-    table = _document(path, mtime).get("tool", {}).get("mlops", {})
-    return table if isinstance(table, dict) else {}
 
 
 @lru_cache(maxsize=16)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..config import Settings
+from ..config import Settings, written
 from ..errors import SettingsError
 
 _SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|m|h|d|w)\s*")
@@ -49,7 +47,7 @@ class ModelSettings:
 def of(settings: Settings, name: str) -> ModelSettings:
     """The settings of the model `name`; defaults where the project has no table for it. Raises SettingsError."""
     path = settings.project / "pyproject.toml"
-    table = _models(path, _mtime(path)).get(name, {})
+    table = _models(path).get(name, {})
     where = f"[tool.mlops.models.{name}]"
     if not isinstance(table, dict):
         raise SettingsError(where, table, "write a table, such as [tool.mlops.models.NAME] with approvals = 1 in it.")
@@ -64,7 +62,7 @@ def of(settings: Settings, name: str) -> ModelSettings:
 def named(settings: Settings) -> tuple[str, ...]:
     """The models that the project has settings for."""
     path = settings.project / "pyproject.toml"
-    return tuple(_models(path, _mtime(path)))
+    return tuple(_models(path))
 
 
 def seconds(name: str, value: Any) -> float:
@@ -117,26 +115,8 @@ _CONVERT: Mapping[str, Callable[[str, Any], Any]] = {
 assert set(_CONVERT) == {field.name for field in fields(ModelSettings)} - {"name", "file"}
 
 
-def _mtime(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _models(path: Path, mtime: int) -> Mapping[str, Any]:
-    table = _document(path, mtime).get("tool", {}).get("mlops", {})
-    models = table.get("models", {}) if isinstance(table, dict) else {}
+def _models(path: Path) -> Mapping[str, Any]:
+    models = written(path).get("models", {})
     if not isinstance(models, dict):
         raise SettingsError("[tool.mlops.models]", models, "write a table for each model, such as [tool.mlops.models.NAME].")
     return models
-
-
-@lru_cache(maxsize=16)
-def _document(path: Path, mtime: int) -> dict[str, Any]:
-    if not mtime:
-        return {}
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError("pyproject.toml", str(path), f"mend it: {error}.") from None

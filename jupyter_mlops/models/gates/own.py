@@ -156,7 +156,7 @@ def function_of(where: str, folder: Path) -> Callable[..., Any]:
     found = vars(module_of(place, folder)).get(name)
     if not callable(found):
         raise NotFound("function", where, f"{place} has no function of that name.")
-    return found  # type: ignore[no-any-return]  # asked just now
+    return found  # type: ignore[no-any-return]  # `callable` was asked just now
 
 
 def module_of(place: str, folder: Path) -> ModuleType:

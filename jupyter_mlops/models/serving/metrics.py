@@ -66,7 +66,7 @@ class Metrics:
         if FOLDER not in os.environ:
             return generate_latest(self._registry)
         together = CollectorRegistry()
-        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]  # prometheus_client is typed in part
         return generate_latest(together)
 
     def _children(self, version: int, role: str, status: int) -> tuple[Any, Any, Any]:
@@ -84,4 +84,4 @@ def forget(process: int) -> None:
     if folder and Path(folder).is_dir():
         from prometheus_client.multiprocess import mark_process_dead
 
-        mark_process_dead(process, folder)  # type: ignore[no-untyped-call]
+        mark_process_dead(process, folder)  # type: ignore[no-untyped-call]  # prometheus_client is typed in part

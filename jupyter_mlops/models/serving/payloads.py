@@ -202,7 +202,7 @@ def _frame(data: Any, names: Sequence[Any] | None, limits: Limits) -> Payload:
     import pandas as pd
 
     try:
-        frame: Any = pd.DataFrame(data, columns=names)  # type: ignore[arg-type]
+        frame: Any = pd.DataFrame(data, columns=names)  # type: ignore[arg-type]  # names of any kind are columns
     except Exception as error:  # pandas raises what its inference raises
         raise bad(f"The rows do not make a table: {' '.join(str(error).split())[:200]}.") from None
     if len(frame.columns) > limits.columns:

@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -155,12 +156,9 @@ def _last_signal() -> Iterator[None]:
 
 
 def _needed() -> None:
-    try:
-        import orjson  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise UsageError(f"Serving needs a package that is not here ({error.name}): pip install 'jupyter_mlops[serve]'.") from None
+    missing = [name for name in ("orjson", "prometheus_client", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"Serving needs a package that is not here ({missing[0]}): pip install 'jupyter_mlops[serve]'.")
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
