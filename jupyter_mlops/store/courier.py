@@ -52,8 +52,8 @@ class Courier:
         self._delivery = delivery
         self._attachment = attachment
         self._followed: dict[str, _Followed] = {}
-        self._done = {session: position for session, (position, state) in ledger.sessions().items() if state == ENDED}
-        self._recovered = {session: position for session, (position, state) in ledger.sessions().items() if state == RECOVERED}
+        # How far the journals of sessions that are over were read; one that grew since, by its last words, is followed again.
+        self._over = {session: position for session, (position, state) in ledger.sessions().items() if state != OPEN}
         self._listed = 0
         self._looked = 0.0
         self._mutex = threading.RLock()
@@ -144,7 +144,7 @@ class Courier:
             for session, size in sizes.items():
                 followed = self._followed.get(session)
                 if followed is None:
-                    if max(self._done.get(session, -1), self._recovered.get(session, -1)) < size:
+                    if self._over.get(session, -1) < size:
                         return False
                 elif followed.read < size or set(followed.waiting) - followed.held:
                     return False
@@ -174,9 +174,7 @@ class Courier:
         self._listed, self._looked = stamp, now
         for path in journal.journals(self._home):
             session = path.stem
-            if session in self._followed or session in self._done:
-                continue
-            if session in self._recovered and _size(path) <= self._recovered[session]:
+            if session in self._followed or (session in self._over and _size(path) <= self._over[session]):
                 continue
             self._followed[session] = _Followed(path, _unread(path))
 
@@ -276,7 +274,7 @@ class Courier:
                 followed.session.id, float(followed.session.header.get("started") or 0.0), followed.read, followed.state
             )
         if followed.state != OPEN:
-            (self._done if followed.state == ENDED else self._recovered)[followed.session.id] = followed.read
+            self._over[followed.session.id] = followed.read
             del self._followed[followed.path.stem]
             if followed.state == ENDED:
                 followed.path.with_suffix(".lock").unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 from jupyter_mlops import config
 from jupyter_mlops.pipelines.running.recorded import Records
 from jupyter_mlops.store import journal
-from tests.delivered import mlflow_runs, settled, with_database
+from tests.delivered import flush, mlflow_runs, settled, with_database
 
 from .notebook_files import write
 from .running import notebook, pipeline, run, states
@@ -26,7 +25,8 @@ from jupyter_mlops.store.journal import Journal
 journal = Journal.create(Path(sys.argv[1]), {"session": sys.argv[2], "started": time.time()})
 journal.append({"kind": "run", "id": sys.argv[3], "name": "step", "status": "RUNNING", "started": time.time(), "at": time.time()})
 print("begun", flush=True)
-sys.stdin.read()
+if sys.stdin.readline():
+    journal.close()
 """
 
 
@@ -43,7 +43,8 @@ def test_the_run_of_a_step_whose_kernel_died_or_was_late_failed_and_says_why(pro
     assert all(runs[name].data.tags["mlflow.parentRunId"] == runs["flow"].info.run_id for name in ("dies", "late"))
 
 
-def test_a_run_that_was_already_taken_for_killed_is_mended(project: Path) -> None:
+@pytest.mark.parametrize("last", ["", "\n"], ids=["killed", "ended by itself"])
+def test_a_run_whose_session_is_over_and_delivered_is_mended(project: Path, last: str) -> None:
     with_database(project)
     session, name = uuid.uuid4().hex, uuid.uuid4().hex
     home = config.load().home
@@ -54,15 +55,15 @@ def test_a_run_that_was_already_taken_for_killed_is_mended(project: Path) -> Non
     assert dying.stdout.readline() == "begun\n"
     book = Records(config.load())
     assert not book.conclude(session, name, "FAILED", "it still lives")
-    dying.kill()
-    dying.communicate()
+    if not last:
+        dying.kill()
+    dying.communicate(last)
     book.deliver()
     assert [item.info.status for item in settled(project)] == ["KILLED"]
     assert book.conclude(session, name, "FAILED", "DeadKernelError: the kernel died\nand more")
     book.deliver()
-    deadline = time.monotonic() + 60
-    while (found := mlflow_runs(project)[0]).info.status != "FAILED" and time.monotonic() < deadline:
-        time.sleep(0.1)
+    flush(project)
+    (found,) = mlflow_runs(project)
     assert (found.info.status, found.data.tags["mlops.reason"]) == ("FAILED", "DeadKernelError: the kernel died")
 
 
