@@ -1,4 +1,4 @@
-"""What code names outside the kernel: the network, databases, and texts that may be paths."""
+"""What code names outside the kernel: the network, databases, other programs, and texts that may be paths."""
 
 from __future__ import annotations
 
@@ -26,8 +26,19 @@ _ROOTS = words(
 )
 _MAGICS = frozenset({"sql", "bigquery", "bq", "spark_sql"})
 _COMMANDS = frozenset({"wget", "curl", "kaggle", "git", "aws", "gsutil", "gdown", "huggingface-cli", "scp", "rsync"})
+# Words of code that starts other programs, or processes that share its work.
+_PROGRAMS = re.compile(
+    r"subprocess|multiprocessing|concurrent\.futures|ProcessPool|\bParallel\b|parallel_(?:backend|config)|n_jobs|loky|dask|spark|\bray\b|Popen"
+    r"|\bos\.(?:system|popen|spawn|exec|fork)|(?:^|\")\s*(?:!|%%(?:bash|sh|script|perl|ruby|sx|system)|%(?:sx|system|run))",
+    re.MULTILINE,
+)
 _FILE = re.compile(r"[^\n\t<>|?*\"']*\.[A-Za-z][A-Za-z0-9]{0,9}(?:\.(?:gz|bz2|zip|xz|zst))?")
 _PLAIN = re.compile(r"[A-Za-z0-9_][\w\- ]{0,63}")
+
+
+def starts_programs(text: str) -> bool:
+    """Whether code speaks of other processes, which may do some of its work."""
+    return _PROGRAMS.search(text) is not None
 
 
 def uses_network(nodes: Iterable[ast.AST], magics: Iterable[Magic]) -> bool:

@@ -148,7 +148,13 @@ class _Comparison:
     def of_runs(self) -> Iterator[Finding]:
         known = {run.own_id for run in self._recorded.runs}
         kept = {event.seq for event in self._recorded.events}
-        runs = [replace(run, cells=tuple(kept & set(run.cells))) for run in self._recorded.runs if not run.cells or kept & set(run.cells)]
+        ids = known | {run.id for run in self._recorded.runs}
+        runs = [
+            # The run of a pipeline, which a step's hangs under, is not of this session.
+            replace(run, cells=tuple(kept & set(run.cells)), parent=run.parent if run.parent in ids else None)
+            for run in self._recorded.runs
+            if not run.cells or kept & set(run.cells)
+        ]
         pairs = _paired(runs, self._played.recording.runs)
         gone = sum(1 for event in self._recorded.events for run in event.runs if run not in known)
         for first, second in pairs:

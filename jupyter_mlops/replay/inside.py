@@ -103,6 +103,8 @@ class Stage:
         self._shell.register_magic_function(self.block, "cell", "mlops")
         events.register("post_run_cell", self._end)
         session.prepare()
+        if scene.block:
+            session.open_block(**scene.block)
         Redirection((self._root / PLACE).as_uri()).install()
         if not scene.allow:
             self._guard.follow(str(self._root / "guard"))
@@ -125,6 +127,7 @@ class Stage:
         RandomStates.restore(cue.random, self.names)
 
     def _end(self, result: Any) -> None:
+        self._session.failed = not result.success
         if not result.success and self.cue.whole:
             # What was refused and did not stop the cell has not changed it either, as far as its results tell.
             for sentence in dict.fromkeys(self._guard.told):

@@ -193,6 +193,7 @@ class Player:
             session=recording.session,
             experiment=recording.run.experiment,
             package=str(PACKAGE.parent),
+            block=recording.block,
             allow=self._options.allow,
             live=self._options.live,
         )

@@ -23,7 +23,8 @@ class Recording:
     (seq of the execution after which it was described, environment), `modules` (seq of the execution that met this version first,
     {"module", "path", "digest"}), and `fetched` the snapshots of the frames that network and database statements bound, by seq and name:
     the last one of each name (`CellEvent.fetched` has them all). Where `events` are only some of the executions, as of a slice, `history`
-    has them all as they were. One that is `restarted` draws from the generator states that its own `events` hold, whatever came before.
+    has them all as they were; `block` is the run that all of them belong to, if one was open before the first (see `store.recordings`). One
+    that is `restarted` draws from the generator states that its own `events` hold, whatever came before.
     """
 
     run: Run
@@ -39,6 +40,7 @@ class Recording:
     modules: tuple[tuple[int, Mapping[str, str]], ...] = ()
     fetched: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     history: tuple[CellEvent, ...] = ()
+    block: Mapping[str, Any] = field(default_factory=dict)
     partial: bool = False
     restarted: bool = False
 
@@ -77,6 +79,7 @@ def from_json(told: Mapping[str, Any]) -> Recording:
         project=Path(told["project"]),
         cwd=Path(told["cwd"]),
         notebook=told.get("notebook") or "",
+        block=told.get("block") or {},
         partial=bool(told.get("partial")),
         events=events,
         runs=tuple(Run.from_json(run) for run in told["runs"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -30,6 +30,17 @@ class ReplaySession(Session):
         self.notebook = scene.notebook
         self._recorded = scene.objects
         self.cue = Cue(seq=0)
+        self.failed = False
+        self._block = ""
+
+    def open_block(self, name: str, params: Mapping[str, Any]) -> None:
+        """Start the run that everything belongs to."""
+        self._block = self.runs.open_named(name, params=params)
+
+    def close(self) -> None:
+        if self._block:
+            self.runs.close_named(self._block, "FAILED" if self.failed else "FINISHED")
+        super().close()
 
     def next_seq(self) -> int:
         self.seq = self.cue.seq

@@ -13,15 +13,17 @@ Described = Callable[[str], Mapping[str, Any]]
 def recording(records: Iterable[Mapping[str, Any]], last: int, described: Described, *, ended: bool = True) -> dict[str, Any]:
     """The session of a journal up to its execution `last`, as plain JSON.
 
-    {"session", "project", "cwd", "notebook", "events", "runs", "models", "tables", "environments", "modules"}; `described` gives the
-    environment of a digest, `ended` says that nothing more will come. What later executions added to a run is left out.
+    {"session", "project", "cwd", "notebook", "block", "events", "runs", "models", "tables", "environments", "modules"}; `described` gives
+    the environment of a digest, `ended` says that nothing more will come. What later executions added to a run is left out.
     """
-    session, environments = _until(list(records), last)
+    records = list(records)
+    session, environments = _until(records, last)
     if ended and session.ended is None:
         session.ended = session.last
     runs = {key: state for key, state in session.runs.items() if state.own and not state.deleted and _within(state, last)}
     return {
         **_place(session.header),
+        "block": _block(records, runs.values()),
         "events": session.history(last),
         "runs": [to_run(state, session, experiment=str(session.header.get("experiment") or "")) for state in runs.values()],
         **results(runs),
@@ -43,6 +45,7 @@ def portable(session: SessionState, state: RunState, described: Mapping[str, Any
     return {
         **_place(session.header),
         "partial": True,
+        "block": _block([{"kind": "run", "id": state.id, "name": state.name, "params": {}}], [state]),
         "runs": [to_run(state, session, experiment=str(session.header.get("experiment") or ""))],
         **results({state.id: state}),
         "environments": [[state.last_seq, plain(described)]] if described else [],
@@ -64,6 +67,15 @@ def _place(header: Mapping[str, Any]) -> dict[str, Any]:
         "cwd": str(header.get("cwd") or project),
         "notebook": str(header.get("notebook") or ""),
     }
+
+
+def _block(records: Iterable[Mapping[str, Any]], runs: Iterable[RunState]) -> dict[str, Any]:
+    """The run that was open before the first execution, as that of a pipeline's step is: {"name", "params" it was given}; else {}."""
+    found = [state.id for state in runs if state.seq is None and state.adopted is None and state.started is not None]
+    if len(found) != 1:
+        return {}
+    first = next(record for record in records if record.get("kind") == "run" and record["id"] == found[0])
+    return {"name": str(first.get("name") or ""), "params": dict(first.get("params") or {})}
 
 
 def _within(state: RunState, last: int) -> bool:

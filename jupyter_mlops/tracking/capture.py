@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..code.outside import starts_programs
 from ..code.paths import mentioned
 from ..code.statements import Statement, plain
 from ..code.versions import Execution
@@ -44,6 +45,7 @@ class Capture:
         self._statements: tuple[Statement, ...] = ()
         self._random: dict[str, Any] = {}
         self._before: dict[Path, Input] = {}
+        self._programs = False  # whether any cell so far may have started others that work for it
         self.plain = False
         """Whether the cell only binds literals or defines functions."""
 
@@ -151,6 +153,9 @@ class Capture:
         seconds, cpu = time.perf_counter() - self._began[0], time.process_time() - self._began[1]
         ended = time.time()
         touched = session.files.drain()
+        if touched.own is not None:
+            self._programs = self._programs or starts_programs(info.raw_cell)
+            touched = touched if self._programs else touched.without_others()
         session.files.claim(touched)
         error = result.error_before_exec or result.error_in_exec
         status = "ok" if error is None else "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
@@ -206,7 +211,7 @@ class Capture:
         session.journal.append({"kind": "cell", **to_json(event)})
         session.learn_versions(event, self._statements)
         session.collect_modules()
-        session.cell_ended(runs)
+        session.cell_ended(event)
 
     @contextmanager
     def _apart(self) -> Iterator[None]:

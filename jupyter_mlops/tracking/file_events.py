@@ -229,7 +229,7 @@ class EventWatcher:
         elif mask & CREATE:
             self._mark(path, Touch.WRITTEN | Touch.CREATED)
         elif mask & (MODIFY | MOVED_TO):
-            self._mark(path, Touch.WRITTEN)
+            self._mark(path, Touch.WRITTEN | Touch.MOVED if mask & MOVED_TO else Touch.WRITTEN)
         elif mask & OPEN:
             self._mark(path, Touch.OPENED)
         else:
@@ -250,8 +250,10 @@ class EventWatcher:
         place.cool = True
         try:
             inside = [path for path in self._touches if path.rpartition("/")[0] == place.path]
-            names = [] if len(inside) > _HOT_EVENTS else os.listdir(place.path)
-            if not names or len(names) > _MOST_ONCE:
+            # A folder in it has a watch of its own, which would be lost with its first event.
+            many = len(inside) > _HOT_EVENTS
+            names = [] if many else [entry.name for entry in os.scandir(place.path) if not entry.is_dir()]
+            if many or len(names) > _MOST_ONCE:
                 # A folder of so many files stands for them; it counts as written where one of them was.
                 self._inotify.change(place.path, _NAMES)
                 for path in inside:

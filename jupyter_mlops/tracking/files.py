@@ -11,9 +11,9 @@ import re
 import stat
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -29,7 +29,7 @@ _NOT_DATA = re.compile(r"mlflow\.db.*|.*\.(?:pyc|pyo)|.*-(?:wal|shm|journal)|.*~
 class Touch:
     """What happened to one file, or to a folder that stands for its many: bits of an int, as an `IntFlag` takes a microsecond to ask."""
 
-    READ, WRITTEN, CREATED, FOLDER, OPENED, READ_FIRST = 1, 2, 4, 8, 16, 32
+    READ, WRITTEN, CREATED, FOLDER, OPENED, READ_FIRST, MOVED = 1, 2, 4, 8, 16, 32, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class Touched:
     """The files read and written in an interval; `complete` is False when the system lost events, so that some reads may be missing.
 
     `overwritten` are those that were read and then written, as far as the system tells the order. `own` are those of the read ones that
-    this very process opened, the others were opened by others alone; None when that is not known (see `FileWatch.know_own`).
+    this very process opened, the others were opened by others alone; None when that is not known (see `FileWatch.know_own`). `others`
+    are those, read or written, that it is known not to have opened.
     """
 
     read: frozenset[Path] = frozenset()
@@ -45,6 +46,11 @@ class Touched:
     overwritten: frozenset[Path] = frozenset()
     complete: bool = True
     own: frozenset[Path] | None = None
+    others: frozenset[Path] = frozenset()
+
+    def without_others(self) -> Touched:
+        """Only what this process can have touched: for code that starts no other that works for it."""
+        return replace(self, read=self.read - self.others, written=self.written - self.others, overwritten=self.overwritten - self.others)
 
 
 class Watcher(Protocol):
@@ -66,6 +72,7 @@ class FileWatch:
         """The files read by cells that this process opened itself, since `know_own`; None when that is not known of all of them."""
         self._mentioned: set[str] = set()
         self._foreign: set[str] = set()
+        self._elsewhere: set[str] = set()
         self._quiet = 0
         self._pid = os.getpid()
         self._watcher = watcher(self._project) if watcher else _best_watcher(self._project)
@@ -100,7 +107,14 @@ class FileWatch:
         overwritten = frozenset(Path(path) for path in read if touches[path] & Touch.READ_FIRST and touches[path] & Touch.WRITTEN)
         found = _summarised(read, folders)
         mine = None if own is None else frozenset(path for path in found if str(path) in own or _any_below(path, own))
-        return Touched(found, _summarised(written, folders), overwritten, complete, mine)
+        others = set[Path]() if own is None else self._others(touches, own)
+        return Touched(found, _summarised(written, folders), overwritten, complete, mine, frozenset(others))
+
+    def _others(self, touches: Mapping[str, int], own: set[str]) -> set[Path]:
+        """The touched files that other processes opened, now or, to go on writing, before. Who moved one here, the system does not tell."""
+        opened = {path for path, touch in touches.items() if touch & (Touch.OPENED | Touch.READ)}
+        self._elsewhere = (self._elsewhere | opened) - own
+        return {Path(path) for path, touch in touches.items() if path in self._elsewhere and not touch & Touch.MOVED}
 
     def know_own(self) -> None:
         """From now on, tell the files that this process opens from those that others do, where the system tells."""

@@ -442,7 +442,9 @@ class RunTracker:
                 self._emit(run, status="KILLED", ended=ended, reason="interrupted by the user")
             else:
                 self._emit(run, status="FAILED", ended=ended, error=error)
-        joined = [run for run in dict.fromkeys(self._touched) if run not in own]
+        # What a named run is open for belongs to it, whether the cell gave a result or not.
+        named = [scope.named] if scope.named is not None else []
+        joined = [run for run in dict.fromkeys([*named, *self._touched]) if run not in own or run in named]
         for run in joined:
             self._emit(run, cells=[scope.seq])
         self._touched = [*([scope.root] if scope.root else []), *self._touched]

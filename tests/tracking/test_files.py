@@ -264,6 +264,15 @@ def test_a_file_opened_without_pause_hides_no_other_file(project: Path, watch: F
     assert names(watch.drain(), project) == (set(), {"rows.feather"})
 
 
+def test_a_file_opened_without_pause_hides_no_folder_beside_it(project: Path, watch: FileWatch) -> None:
+    until = time.monotonic() + 0.3
+    while time.monotonic() < until:
+        (project / "array.npy").read_bytes()
+    for name in ("first.csv", "second.csv"):
+        (project / "data" / name).write_text("x")
+    assert names(watch.drain(), project) == ({"array.npy"}, {"data/first.csv", "data/second.csv"})
+
+
 def test_a_queue_that_overflows_loses_no_write_and_says_so(project: Path, watch: FileWatch) -> None:
     time.sleep(0.01)
     with watch._watcher._lock:  # type: ignore[attr-defined]  # as a cell that never lets the reading thread run

@@ -8,12 +8,7 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-# Words of code that starts other programs, or processes that share its work.
-_PROGRAMS = re.compile(
-    r"subprocess|multiprocessing|concurrent\.futures|ProcessPool|joblib|n_jobs|loky|dask|spark|\bray\b|Popen"
-    r"|\bos\.(?:system|popen|spawn|exec|fork)|(?:^|\")\s*(?:!|%%(?:bash|sh|script|perl|ruby|sx|system)|%(?:sx|system|run))",
-    re.MULTILINE,
-)
+from ...code.outside import starts_programs
 
 
 def own(
@@ -27,7 +22,7 @@ def own(
     step declares the file as its input. Where nobody knows who opened what (None), that declaration and the text decide alone.
     What is in doubt counts as read by the step: then it runs once more than it has to.
     """
-    known, programs = opened is not None, _PROGRAMS.search(text) is not None
+    known, programs = opened is not None, starts_programs(text)
     mine = frozenset(opened or ())
 
     def counts(path: str) -> bool:

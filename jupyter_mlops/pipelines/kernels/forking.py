@@ -14,6 +14,7 @@ other end closes, the kernel and its group are killed; so are all when the proce
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import ctypes
 import fcntl
@@ -29,7 +30,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, NoReturn
 
 _PR_SET_PDEATHSIG = 1
@@ -111,11 +112,16 @@ class Server:
 
     def load(self, modules: list[str]) -> None:
         """Import modules that are there and were not tried before; what cannot be imported will say so in the kernel that asks for it."""
-        for name in modules:
-            if name not in self._tried:
-                self._tried.add(name)
-                with contextlib.suppress(Exception):  # a broken installation is the notebook's to see
-                    importlib.import_module(name)
+        # As it is loaded, pandas asks IPython whether it will be shown in a terminal, and would cut its tables for one.
+        builtins.get_ipython = lambda: SimpleNamespace(kernel=self)  # type: ignore[attr-defined]  # where IPython puts it
+        try:
+            for name in modules:
+                if name not in self._tried:
+                    self._tried.add(name)
+                    with contextlib.suppress(Exception):  # a broken installation is the notebook's to see
+                        importlib.import_module(name)
+        finally:
+            del builtins.get_ipython  # type: ignore[attr-defined]
 
     def _read(self, line: _Line) -> Act | None:
         try:
