@@ -26,7 +26,7 @@ VERBS = (
     "verify", "gc", "init", "doctor", "ui", "demo",
 )  # fmt: skip
 
-__all__ = ["__version__", "gate", "load_ipython_extension", "unload_ipython_extension", *VERBS]
+__all__ = ["__version__", "gate", "load_ipython_extension", "unload_ipython_extension", "widget", *VERBS]
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
@@ -39,12 +39,25 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     import_module(".surfaces.magics", __name__).unload(shell)
 
 
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    """Called by the Jupyter server as it starts: the routes that the sidebar asks."""
+    return [{"module": __name__, "app": import_module(".surfaces.routes.application", __name__).MlopsServer}]
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """Called by JupyterLab's tools: where the built sidebar is."""
+    return [{"src": "labextension", "dest": "@jupyter-mlops/labextension"}]
+
+
 def __getattr__(name: str) -> Any:
-    """A verb, or the decorator of gates, imported when it is first used (PEP 562)."""
+    """A verb, the decorator of gates, or `widget`, imported when it is first used (PEP 562)."""
     if name in VERBS:
-        return getattr(import_module(".surfaces.commands", __name__), name)
+        verb = getattr(import_module(".surfaces.commands", __name__), name)
+        return import_module(".surfaces.arguments", __name__).for_python(verb)
     if name == "gate":
         return import_module(".models.gates.own", __name__).gate
+    if name == "widget":
+        return import_module(".surfaces.widgets", __name__).widget
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

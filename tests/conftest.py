@@ -82,10 +82,19 @@ def end_workers(folder: Path) -> None:
         command = process.info["cmdline"] or []
         if "jupyter_mlops.store.worker" in command and any(part.startswith(str(folder)) for part in command):
             process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(10)
-            except psutil.TimeoutExpired:
+            deadline = time.monotonic() + 10
+            while not _has_ended(process) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            if not _has_ended(process):
                 process.kill()
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Whether a process is gone, or only waits for its parent, which may be another's server, to hear of it."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Times are seconds since the epoch, sizes are bytes, digests are lower-case BLAKE
 """
 
 from .cells import CellEvent, Input, Output
+from .data import ColumnDistribution, ListedSnapshot, SnapshotList, SnapshotUse, SnapshotView
 from .models import (
     Alert,
     AuditEntry,
@@ -28,13 +29,15 @@ from .models import (
 )
 from .pipelines import Firing, Parameter, Pipeline, PipelineRun, PipelineStep, Schedule, Step, StepPlan, StepRun
 from .plain import to_json
+from .registered import CardPage, ListedModel, ModelList, ModelView, ServiceState
 from .replays import CellState, Foreseen, LostName, Piece, Replay, Restored, Slice, Status, Verdict
 from .runs import ColumnChange, Diff, Node, Problem, Run, Snapshot
 
 __all__ = [
-    "Alert", "AuditEntry", "Card", "CellEvent", "CellState", "Check", "ColumnChange", "Deployment", "Diff", "Drift", "Finding",
-    "Firing", "Foreseen", "Gate", "Input", "Labelled", "LostName", "ModelVersion", "Monitoring", "Node", "Output", "Parameter",
-    "Piece", "Pipeline", "PipelineRun", "PipelineStep", "Prediction", "Problem", "Promotion", "Release", "Replay", "Restored",
-    "Retraining", "Run", "Schedule", "Scored", "Slice", "Snapshot", "Status", "Step", "StepPlan", "StepRun", "Trace", "Usage",
-    "Validation", "Verdict", "to_json",
+    "Alert", "AuditEntry", "Card", "CardPage", "CellEvent", "CellState", "Check", "ColumnChange", "ColumnDistribution", "Deployment",
+    "Diff", "Drift", "Finding", "Firing", "Foreseen", "Gate", "Input", "Labelled", "ListedModel", "ListedSnapshot", "LostName",
+    "ModelList", "ModelVersion", "ModelView", "Monitoring", "Node", "Output", "Parameter", "Piece", "Pipeline", "PipelineRun",
+    "PipelineStep", "Prediction", "Problem", "Promotion", "Release", "Replay", "Restored", "Retraining", "Run", "Schedule", "Scored",
+    "ServiceState", "Slice", "Snapshot", "SnapshotList", "SnapshotUse", "SnapshotView", "Status", "Step", "StepPlan", "StepRun",
+    "Trace", "Usage", "Validation", "Verdict", "to_json",
 ]  # fmt: skip

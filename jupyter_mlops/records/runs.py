@@ -15,6 +15,7 @@ class Run(Record):
 
     `model` is {"name", "class", "flavor", "uri"} or None; `replay` is None, identical, tolerance or different; `series` holds stepped
     metrics as {key: [[step, value], ...]}; `skipped` says what could not be saved and why; `origin` is ours ("jupyter_mlops") or "mlflow".
+    `pipeline` of a pipeline's run, and of those of its steps, tells its name as "pipeline", and "step", "key", "cached", "schedule", "due".
     """
 
     id: str
@@ -41,6 +42,7 @@ class Run(Record):
     own_id: str = ""
     delivered: bool = True
     origin: str = "jupyter_mlops"
+    pipeline: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

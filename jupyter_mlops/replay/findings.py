@@ -148,14 +148,8 @@ class _Comparison:
     def of_runs(self) -> Iterator[Finding]:
         known = {run.own_id for run in self._recorded.runs}
         kept = {event.seq for event in self._recorded.events}
-        ids = known | {run.id for run in self._recorded.runs}
-        runs = [
-            # The run of a pipeline, which a step's hangs under, is not of this session.
-            replace(run, cells=tuple(kept & set(run.cells)), parent=run.parent if run.parent in ids else None)
-            for run in self._recorded.runs
-            if not run.cells or kept & set(run.cells)
-        ]
-        pairs = _paired(runs, self._played.recording.runs)
+        runs = [replace(run, cells=tuple(kept & set(run.cells))) for run in self._recorded.runs if not run.cells or kept & set(run.cells)]
+        pairs = _paired(_rooted(runs), _rooted(self._played.recording.runs))
         gone = sum(1 for event in self._recorded.events for run in event.runs if run not in known)
         for first, second in pairs:
             if first is not None:
@@ -392,6 +386,12 @@ def _by_place(files: Iterable[Any], folders: Sequence[str]) -> dict[str, Input]:
             place = place.removeprefix(folder + "/")
         found[place] = item
     return found
+
+
+def _rooted(runs: Sequence[Run]) -> list[Run]:
+    """The runs without parents that are not among them: the run of a pipeline, which a step's hangs under, is of another session."""
+    ids = {name for run in runs for name in (run.id, run.own_id)}
+    return [run if run.parent is None or run.parent in ids else replace(run, parent=None) for run in runs]
 
 
 def _paired(first: Sequence[Run], second: Sequence[Run]) -> Iterator[tuple[Run | None, Run | None]]:

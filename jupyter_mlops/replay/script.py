@@ -19,6 +19,7 @@ _SEEDS = re.compile(r"\bseed\w*\s*\(|manual_seed|set_state|setstate|set_rng_stat
 _PACKAGE = "jupyter_mlops"
 _IMPORTS = re.compile(rf"\bimport {_PACKAGE}(?: as (\w+))?")
 _TRACKS = re.compile(r"\s*%%mlops track\b")
+_TELLING = frozenset({"runs", "show", "compare", "lineage", "status", "widget"})
 _ASKING = frozenset({"input", "getpass", "getpass.getpass"})
 
 
@@ -127,16 +128,24 @@ def latest_states(events: Sequence[CellEvent]) -> Mapping[int, Mapping[str, str]
 
 
 def own_cells(events: Sequence[CellEvent]) -> frozenset[int]:
-    """The executions that call this package, by magic or as a module: what they show is about the tracking itself. A block that is only
-    tracked shows the user's own results."""
+    """The executions that call this package, by magic or as a module, or read what it told of runs (a table, a widget and what is ticked in
+    it): what they show is about the tracking itself. A block that is only tracked shows the user's own results."""
     found: set[int] = set()
     names: set[str] = set()
+    told: set[str] = set()
     for event in events:
         names.update(name or _PACKAGE for name in _IMPORTS.findall(event.source))
-        calls = {call for statement in analyse(event.source) for call in statement.calls}
-        shows = any(call.partition(".")[0] in names and call.rpartition(".")[2] != "track" for call in calls)
-        if shows or ("%mlops" in calls and not _TRACKS.match(event.source)):
-            found.add(event.seq)
+        magic = False
+        for statement in analyse(event.source):
+            verbs = {call.rpartition(".")[2] for call in statement.calls if call.partition(".")[0] in names} - {"track"}
+            magic |= "%mlops" in statement.calls and not _TRACKS.match(event.source)
+            reads = not told.isdisjoint(statement.reads)
+            if verbs or reads or magic:
+                found.add(event.seq)
+            if reads or not verbs.isdisjoint(_TELLING):
+                told |= statement.writes
+            else:
+                told -= statement.writes - statement.conditional
     return frozenset(found)
 
 

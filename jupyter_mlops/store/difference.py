@@ -64,7 +64,8 @@ class Side:
         from . import arrays
 
         array = arrays.load_numpy(head, None, self._load)
-        array = getattr(array, "data", array) if "sparse" in head and hasattr(array, "indptr") else array
+        # What is no element of a sparse matrix has no value to compare; not every format has its elements in `data`.
+        array = array.tocoo().data if "sparse" in head else array
         return pd.Series(list(array.ravel()) if getattr(array.dtype, "names", None) else array.ravel())
 
     @property
@@ -164,6 +165,8 @@ def _changed(old: Any, new: Any) -> int | None:
 
 
 def _detail(before: Side, after: Side, changes: list[ColumnChange]) -> str:
+    if before.manifest["kind"] == after.manifest["kind"] == "file":
+        return f"the contents differ: {before.manifest['size']:,} bytes, then {after.manifest['size']:,} bytes"
     counts = Counter(change.change for change in changes)
     parts = [f"{counts[kind]} {kind}" for kind in ("added", "removed", "type", "values", "same") if counts[kind]]
     detail = f"columns: {', '.join(parts)}" if parts else ""

@@ -170,6 +170,33 @@ def read(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
     return [record for record in records if record is not None], offset + whole
 
 
+def header(path: Path) -> Mapping[str, Any]:
+    """What a journal begins with; {} where its first line is not there yet, or damaged."""
+    try:
+        with path.open("rb") as file:
+            return _decode(file.readline().rstrip(b"\n")) or {}
+    except OSError:
+        return {}
+
+
+def find(path: Path, marks: Iterable[bytes], offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """As `read`, of the lines only in which one of these marks stands: the others are not taken apart."""
+    found: list[dict[str, Any]] = []
+    wanted = tuple(marks)
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                offset += len(line)
+                if any(mark in line for mark in wanted) and (record := _decode(line.rstrip(b"\n"))) is not None:
+                    found.append(record)
+    except FileNotFoundError:
+        pass
+    return found, offset
+
+
 def intact(line: bytes) -> bool:
     """Whether a line, without its end, is as it was written."""
     text, tab, checksum = line.rpartition(b"\t")

@@ -106,6 +106,14 @@ class Leases:
                 return None
         return Lease(row.name, row.owner, int(row.token), row.seconds, row.renewed)
 
+    def holders(self, prefix: str) -> tuple[Lease, ...]:
+        """Who has those leases now whose names begin so, by name."""
+        with self._state.read() as connection:
+            now = self._state.now(connection)
+            rows = connection.execute(select(_leases).where(_leases.c.name.startswith(prefix, autoescape=True)).order_by(_leases.c.name))
+            living = [row for row in rows if not self._is_over(row, now)]
+        return tuple(Lease(row.name, row.owner, int(row.token), row.seconds, row.renewed) for row in living)
+
     @contextmanager
     def kept(self, lease: Lease) -> Iterator[Held]:
         """Renew a lease in a thread while the block runs, and give it back at its end.
@@ -134,7 +142,7 @@ class Leases:
             self.release(lease)
 
     def _is_over(self, row: Row[tuple[object, ...]], now: float) -> bool:
-        if row.expires <= now or _is_gone(str(row.process)):
+        if row.expires <= now or is_gone(str(row.process)):
             return True
         token, beats, since = self._seen.get(row.name, (0, 0, 0.0))
         if (token, beats) != (row.token, row.beats):
@@ -162,7 +170,7 @@ def _row(connection: Connection, name: str) -> Row[tuple[object, ...]] | None:
     return connection.execute(select(_leases).where(_leases.c.name == name)).one_or_none()
 
 
-def _is_gone(holder: str) -> bool:
+def is_gone(holder: str) -> bool:
     """Whether a process certainly ended: only those of this machine, and of this container, can be looked up."""
     machine, _, place = holder.partition(" ")
     number, _, started = place.partition(" ")

@@ -20,7 +20,8 @@ from . import limits
 from .attachments import HISTORY, events_of, recording_of
 from .deliver import NOTE
 from .filters import order, sorted_by, translate
-from .runs import DELETED, with_points
+from .paging import NOTEBOOK, Asked, both, other_than, token, total
+from .runs import DELETED, pipeline_of, with_points
 from .state import Ledger
 from .tracking_server import OWN_ID, Refused, Servers, TrackingServer, Unreachable, searchable
 
@@ -44,34 +45,62 @@ class Queries:
         self._servers = servers
         self._pending = pending
         self._home = home  # the project's own experiment
+        self._totals: dict[tuple[Any, ...], int] = {}
 
     def runs(self, where: str = "", sort: str = "", limit: int = 50, offset: int = 0, experiment: str | None = None) -> list[Run]:
         """Runs that match an MLflow filter (or plain names, see `filters`), sorted, newest first by default."""
-        waiting = [item.run for item in self._pending() if experiment is None or item.run.experiment == experiment]
-        hidden = {run.own_id for run in waiting}
+        return self._page(Asked(where, sort, limit, offset, experiment), count=False)[0]
+
+    def page(self, asked: Asked) -> tuple[list[Run], int]:
+        """The runs that are asked for, and how many there are before and after them, too."""
+        return self._page(asked, count=True)
+
+    def _page(self, asked: Asked, *, count: bool) -> tuple[list[Run], int]:
+        waiting = [item.run for item in self._pending() if asked.experiment is None or item.run.experiment == asked.experiment]
         pending = [run for run in waiting if run.status != DELETED]
-        found: dict[str, Run] = {}
-        candidates: list[entities.Run] = []
-        for run in pending:
-            candidates.append(_entity(run))
-            found[run.id] = run
-        ordering = order(sort, lambda name: self._is_param(name, pending))
+        found = {run.id: run for run in pending}
+        candidates = [_entity(run) for run in pending]
+        ordering = order(asked.sort, lambda name: self._is_param(name, pending))
+        hidden = {run.own_id: place[0] for run in waiting if (place := self._ledger.place(run.own_id)) is not None}
         servers = self._places()
+        # Where one server is asked, no more than `pending` of its runs can lie on pages that come after theirs.
+        start = max(0, asked.offset - len(pending)) if len(servers) == 1 and servers[0][0].tells_places else 0
+        wanted = asked.limit + asked.offset - start
+        there = 0
         try:
             for server, names in servers:
-                filter_string = translate(where, self._is_metric(server))
-                for entity, name in self._search(
-                    server, names if experiment is None else {experiment}, filter_string, ordering, limit + offset + len(hidden)
-                ):
-                    if entity.data.tags.get(OWN_ID) not in hidden and entity.info.run_id not in found:
+                names = names if asked.experiment is None else {asked.experiment}
+                if sorted_by(ordering):
+                    server.gather_statistics()
+                filter_string = both(translate(asked.where, self._is_metric(server)), asked.of_notebook, *map(other_than, hidden.values()))
+                rows = list(self._search(server, names, filter_string, ordering, wanted, start))
+                if count:
+                    there += self._count(server, names, filter_string, start, len(rows), wanted)
+                for entity, name in rows:
+                    if entity.data.tags.get(OWN_ID) not in {run.own_id for run in waiting} and entity.info.run_id not in found:
                         candidates.append(entity)
                         found[entity.info.run_id] = _from_entity(entity, name)
         except Unreachable:
-            return self._without_mlflow(waiting, where, ordering, limit, offset, experiment)
+            return self._without_mlflow(waiting, asked, ordering)
         except Refused as refusal:
             raise _not_understood(refusal) from None
-        chosen = self._choose(candidates, translate(where, lambda name: any(name in run.metrics for run in found.values())), ordering)
-        return self._exact([found[item.info.run_id] for item in chosen[offset : offset + limit]])
+        where = translate(asked.where, lambda name: any(name in run.metrics for run in found.values()))
+        chosen = self._choose(candidates, both(where, asked.of_notebook), ordering)
+        of_pending = sum(item.info.run_id in {run.id for run in pending} for item in chosen)
+        page = chosen[asked.offset - start : asked.offset - start + asked.limit]
+        return self._exact([found[item.info.run_id] for item in page]), there + of_pending
+
+    def _count(self, server: TrackingServer, names: set[str] | None, filter_string: str, start: int, got: int, wanted: int) -> int:
+        """How many runs a filter finds, of which `got` of the `wanted` ones from place `start` on were seen."""
+        if got < wanted and (got or not start):
+            return start + got
+        key = (server.uri, frozenset(names or ()), filter_string)
+        self._totals[key] = total(
+            lambda place: any(True for _ in self._search(server, names, filter_string, order(""), 1, place)),
+            start + got if got else 0,
+            self._totals.get(key),
+        )
+        return self._totals[key]
 
     def run(self, ref: str) -> Run:
         """The run that `ref` names: our id, MLflow's, a beginning (4 characters or more) of either, or the latest run of this name."""
@@ -157,7 +186,7 @@ class Queries:
         return chosen
 
     def _search(
-        self, server: TrackingServer, names: set[str] | None, filter_string: str, ordering: list[str], limit: int
+        self, server: TrackingServer, names: set[str] | None, filter_string: str, ordering: list[str], limit: int, start: int = 0
     ) -> Iterable[tuple[entities.Run, str]]:
         if server.resting:
             raise Unreachable(server.trouble)
@@ -165,15 +194,15 @@ class Queries:
             experiments = {str(item.experiment_id): item.name for item in searchable(client, names)}
             if not experiments:
                 return
-            token: str | None = None
+            after = token(start)
             while limit > 0:
                 page = client.search_runs(
-                    list(experiments), filter_string, max_results=min(limit, 1000), order_by=ordering, page_token=token
+                    list(experiments), filter_string, max_results=min(limit, 1000), order_by=ordering, page_token=after
                 )
                 yield from ((run, experiments[run.info.experiment_id]) for run in page)
                 limit -= len(page)
-                token = page.token
-                if not token:
+                after = page.token
+                if not after:
                     return
 
     def _is_metric(self, server: TrackingServer) -> Callable[[str], bool]:
@@ -212,14 +241,12 @@ class Queries:
                     return True
         return False
 
-    def _without_mlflow(
-        self, pending: list[Run], where: str, ordering: list[str], limit: int, offset: int, experiment: str | None
-    ) -> list[Run]:
-        known = {run.own_id: run for run in [*self._ledger.runs(), *pending] if experiment is None or run.experiment == experiment}
+    def _without_mlflow(self, pending: list[Run], asked: Asked, ordering: list[str]) -> tuple[list[Run], int]:
+        known = {run.own_id: run for run in [*self._ledger.runs(), *pending] if asked.experiment in (None, run.experiment)}
         by_id = {run.id: run for run in known.values() if run.status != DELETED}
-        filter_string = translate(where, lambda name: any(name in run.metrics for run in by_id.values()))
-        chosen = self._choose([_entity(run) for run in by_id.values()], filter_string, ordering)
-        return [by_id[item.info.run_id] for item in chosen[offset : offset + limit]]
+        where = translate(asked.where, lambda name: any(name in run.metrics for run in by_id.values()))
+        chosen = self._choose([_entity(run) for run in by_id.values()], both(where, asked.of_notebook), ordering)
+        return [by_id[item.info.run_id] for item in chosen[asked.offset : asked.offset + asked.limit]], len(chosen)
 
     def _exact(self, found: list[Run]) -> list[Run]:
         """Parameters with the types and lengths that they had, which MLflow's texts have lost, where this store delivered the run."""
@@ -363,6 +390,7 @@ def _from_entity(entity: entities.Run, experiment: str) -> Run:
         cells=tuple(_json(tags.get("mlops.cells"), [])),
         own_id=tags.get(OWN_ID, ""),
         origin="jupyter_mlops" if OWN_ID in tags else "mlflow",
+        pipeline=pipeline_of(tags),
     )
 
 
@@ -386,10 +414,12 @@ def _entity(run: Run) -> entities.Run:
         None,
         run_name=run.name,
     )
+    tags = {limits.key(key): str(value) for key, value in run.tags.items()} | {f"mlops.{key}": value for key, value in run.pipeline.items()}
+    tags |= {OWN_ID: run.own_id, NOTEBOOK: run.notebook}
     data = entities.RunData(
         [entities.Metric(limits.key(key), limits.metric(value), 0, 0) for key, value in run.metrics.items()],
         [entities.Param(limits.key(key), limits.param(value)) for key, value in run.params.items()],
-        [entities.RunTag(limits.key(key), str(value)) for key, value in run.tags.items()] + [entities.RunTag(OWN_ID, run.own_id)],
+        [entities.RunTag(key, value) for key, value in tags.items()],
     )
     return entities.Run(info, data)
 

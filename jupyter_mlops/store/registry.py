@@ -28,6 +28,18 @@ _FLUSH_SECONDS = 120.0
 _REF = re.compile(r"(?:models:/)?(?P<name>[^/@]+?)(?:/(?P<version>\d+)|@(?P<alias>[^/@]+))?/?")
 
 
+def names(settings: Settings) -> tuple[str, ...]:
+    """Every registered model, those that plain MLflow registered too. Those known here are told where MLflow does not answer."""
+    from .standings import Standings
+
+    own = Standings(state_of(settings)).names()
+    try:
+        there = client.ask(settings, "registry.names")
+    except StoreError:
+        there = []
+    return tuple(sorted({*own, *there}))
+
+
 def registered(settings: Settings, name: str) -> tuple[ModelVersion, ...]:
     """Every version of a model, the newest first, those that plain MLflow registered too. Raises NotFound where there is none."""
     from .standings import ALIASES, Standings
@@ -124,8 +136,8 @@ def of_run(settings: Settings, run: Run) -> ModelVersion:
 
 
 def delivered(settings: Settings, run: Run) -> Run:
-    """A run as MLflow has it, with its model: what a cell fitted just now is waited for."""
-    if run.delivered and run.model:
+    """A run as MLflow has it, with its model: what a cell fitted just now is waited for, and a model comes after its run."""
+    if run.delivered and run.model and run.model.get("uri"):
         return run
     client.ask(settings, "flush", timeout=_FLUSH_SECONDS)
     return Run.from_json(client.ask(settings, "run", ref=run.own_id or run.id))

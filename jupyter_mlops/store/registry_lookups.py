@@ -21,6 +21,18 @@ def registered_model(client: MlflowClient, name: str) -> Any:
         raise
 
 
+def names_of(client: MlflowClient) -> set[str]:
+    """The names of all registered models."""
+    found: set[str] = set()
+    token: str | None = None
+    while True:
+        page = client.search_registered_models(max_results=1000, page_token=token)
+        found |= {item.name for item in page}
+        token = page.token
+        if not token:
+            return found
+
+
 def versions_of(client: MlflowClient, name: str) -> list[Any]:
     """Every version that MLflow has of a registered model."""
     quote = '"' if "'" in name else "'"

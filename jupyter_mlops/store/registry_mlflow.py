@@ -21,7 +21,7 @@ from ..records import ModelVersion, Run
 from . import leases, seals
 from .audit import Audit
 from .model_folders import folder_digest, inspect, size
-from .registry_lookups import logged_model, plain, registered_model, source_of, versions_of
+from .registry_lookups import logged_model, names_of, plain, registered_model, source_of, versions_of
 from .registry_tags import TEXTS
 from .shared import SharedState
 from .shelf import Shelf, wanted
@@ -62,6 +62,7 @@ class ModelRegistry:
     def verbs(self) -> dict[str, Callable[..., Any]]:
         """The verbs by name."""
         return {
+            "registry.names": self.names,
             "registry.versions": self.versions,
             "registry.of_run": self.of_run,
             "registry.create": self.create,
@@ -73,6 +74,14 @@ class ModelRegistry:
         }
 
     # -- reading
+
+    def names(self) -> list[str]:
+        """The registered models that MLflow has, wherever runs of this project went; a server that does not answer is left out."""
+        found: set[str] = set()
+        for server in self._places(None):
+            with contextlib.suppress(UsageError, StoreError), self._calling(server) as client:
+                found |= names_of(client)
+        return sorted(found)
 
     def versions(self, name: str) -> list[ModelVersion]:
         """The versions that MLflow has, the newest first, as their tags tell; [] for a name that it does not know."""

@@ -13,6 +13,7 @@ KILLED = "KILLED"
 DELETED = "DELETED"
 RUNNING = "RUNNING"
 DIED = "the process ended without a word while this run was open"
+PIPELINE_TAGS = ("pipeline", "step", "key", "cached", "schedule", "due")
 _MACHINE = "system/"  # what MLflow itself measures of the machine, if it is asked to
 
 _SCALARS = (
@@ -300,8 +301,15 @@ def to_run(state: RunState, session: SessionState, *, experiment: str, mlflow_id
         cells=tuple(sorted(state.cells)),
         own_id=state.id,
         replay=state.tags.get("mlops.replay"),
+        pipeline=pipeline_of(state.tags),
         delivered=mlflow_id is not None,
     )
+
+
+def pipeline_of(tags: Mapping[str, str | None]) -> dict[str, str]:
+    """What the tags of a run tell of the pipeline that it is of; {} for any other run."""
+    found = {name: text for name in PIPELINE_TAGS if (text := tags.get(f"mlops.{name}"))}
+    return found if "pipeline" in found else {}
 
 
 def merge(run: Run, patch: RunState) -> Run:

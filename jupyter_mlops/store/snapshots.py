@@ -80,7 +80,7 @@ def freeze_file(path: Path | str, objects: ObjectStore, *, name: str = "") -> Sn
 
 def load(digest: str, objects: ObjectStore) -> Any:
     """The value of a digest (or of its unique beginning), checked. A file gives its bytes, a folder its files' bytes by name."""
-    manifest = _manifest(resolve(digest, objects), objects)
+    manifest = manifest_of(resolve(digest, objects), objects)
     if manifest["kind"] in ("file", "folder"):
         from . import folders
 
@@ -93,7 +93,7 @@ def restore(digest: str, target: Path, objects: ObjectStore) -> None:
     """Writes the file or folder of a digest to `target`."""
     from . import folders
 
-    manifest = _manifest(resolve(digest, objects), objects)
+    manifest = manifest_of(resolve(digest, objects), objects)
     if manifest["kind"] == "file":
         folders.write_file(manifest["parts"][0], target, objects)
     elif manifest["kind"] == "folder":
@@ -105,7 +105,7 @@ def restore(digest: str, target: Path, objects: ObjectStore) -> None:
 def describe(digest: str, objects: ObjectStore) -> Snapshot:
     """What a snapshot is, without reading its data."""
     digest = resolve(digest, objects)
-    return _record(digest, _manifest(digest, objects), "", 0)
+    return record_of(digest, manifest_of(digest, objects))
 
 
 def diff(a: str, b: str, objects: ObjectStore) -> Diff:
@@ -113,14 +113,14 @@ def diff(a: str, b: str, objects: ObjectStore) -> Diff:
     from .difference import Side, compare
 
     a, b = resolve(a, objects), resolve(b, objects)
-    return compare(a, b, Side(_manifest(a, objects), objects), Side(_manifest(b, objects), objects))
+    return compare(a, b, Side(manifest_of(a, objects), objects), Side(manifest_of(b, objects), objects))
 
 
 def references(digest: str, objects: ObjectStore) -> set[str]:
     """All digests that a snapshot needs in the store, its own among them: what `gc` must keep for it."""
     from . import parts
 
-    manifest = _manifest(digest, objects)
+    manifest = manifest_of(digest, objects)
     return {digest, *(key for part in manifest["parts"] for key in parts.keys(part))}
 
 
@@ -147,15 +147,16 @@ def _keep(whole: str, plain: dict[str, Any], store: Callable[[Batch], list[dict[
 
     with objects.writing() as batch:
         if batch.present(packs.MANIFEST, bytes.fromhex(whole)):
-            manifest = _manifest(whole, objects)
+            manifest = manifest_of(whole, objects)
             if all(present(part, batch) for part in manifest["parts"]):
-                return _record(whole, manifest, name, 0)
+                return record_of(whole, manifest, name, 0)
         manifest = {"format": FORMAT, "created": time.time(), **plain, "parts": store(batch)}
         batch.append(packs.manifest(bytes.fromhex(whole), canonical(manifest)))
-    return _record(whole, manifest, name, batch.stored)
+    return record_of(whole, manifest, name, batch.stored)
 
 
-def _record(digest: str, manifest: Mapping[str, Any], name: str, stored: int) -> Snapshot:
+def record_of(digest: str, manifest: Mapping[str, Any], name: str = "", stored: int = 0) -> Snapshot:
+    """What a snapshot is, by its manifest."""
     schema = tuple((column, kind) for column, kind in manifest.get("schema", ()))
     return Snapshot(
         digest=digest,
@@ -170,7 +171,8 @@ def _record(digest: str, manifest: Mapping[str, Any], name: str, stored: int) ->
     )
 
 
-def _manifest(digest: str, objects: ObjectStore) -> dict[str, Any]:
+def manifest_of(digest: str, objects: ObjectStore) -> dict[str, Any]:
+    """How a snapshot of this full digest is kept. Raises NotKept where it is not here."""
     manifest: dict[str, Any] = json.loads(objects.manifest(digest))
     if manifest["format"] > FORMAT:
         raise StoreError(f"Snapshot {digest[:16]} was taken by a newer jupyter_mlops (format {manifest['format']}): upgrade jupyter_mlops.")

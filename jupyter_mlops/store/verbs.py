@@ -15,6 +15,7 @@ from . import inputs, journal, live, recordings
 from .attachments import Environment
 from .courier import Courier
 from .objects import ObjectStore
+from .paging import Asked
 from .queries import Queries
 from .registry_mlflow import ModelRegistry
 from .runs import DIED, SessionState, fold_session
@@ -50,8 +51,10 @@ class Verbs:
         """The answer to one request. Raises UsageError for a verb that there is not."""
         verbs: dict[str, Callable[..., Any]] = {
             "runs": self._runs,
+            "page": self._page,
             "run": self._run,
             "resolve": lambda ref: self._run(ref).id,
+            "address": self._address,
             "history": self._history,
             "cells": self._cells,
             "recording": self._recording,
@@ -72,9 +75,23 @@ class Verbs:
         self._courier.read()
         return self._queries.runs(where, sort, limit, offset, experiment)
 
+    def _page(self, **asked: Any) -> dict[str, Any]:
+        self._courier.read()
+        found, total = self._queries.page(Asked(**asked))
+        return {"runs": found, "total": total}
+
     def _run(self, ref: str) -> Run:
         self._courier.read()
         return self._queries.run(ref)
+
+    def _address(self, ref: str) -> dict[str, str]:
+        """Where a run is in MLflow: the tracking URI, and the ids of its experiment and of itself. Raises NotFound before delivery."""
+        run = self._run(ref)
+        if not run.delivered:
+            raise NotFound("run in MLflow", run.name or ref, "It is on its way there: try again in a moment.")
+        place = self._ledger.place(run.id)
+        uri = place[1] if place is not None else self._servers.default_uri()
+        return {"uri": uri, "experiment": str(self._servers[uri].get_run(run.id).info.experiment_id), "run": run.id}
 
     def _history(self, ref: str) -> list[dict[str, Any]]:
         """The session's executions up to the run's last one, with the digests of files that the worker read."""

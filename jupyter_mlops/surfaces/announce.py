@@ -34,7 +34,7 @@ class Announcer:
             self._mine[run.own_id] = run
         shown = [run for run in runs if run.parent is None][-MOST_LINES:]
         for run in shown:
-            self._show(*line(run, self._earlier(run)), run.id)
+            self._show(*line(run, self._earlier(run)), {"run": run.id, "name": run.name})
         self._warn()
 
     def _warn(self) -> None:
@@ -42,13 +42,14 @@ class Announcer:
         why = state.trouble(self._settings.home)
         if why and not self._warned:
             text = f"MLflow does not take the runs yet ({why}); they are safe here and follow by themselves. %mlops doctor says more."
-            self._show(text, f"<div style='opacity:.8'>{escape(text)}</div>", "")
+            self._show(text, f"<div style='opacity:.8'>{escape(text)}</div>", {"run": ""})
         self._warned = bool(why)
 
-    def _show(self, text: str, html: str, run: str) -> None:
+    def _show(self, text: str, html: str, mark: dict[str, str]) -> None:
         if self._has_pages():
-            # The mark tells the line from the user's own outputs, for the record of the cell and for whoever compares notebooks.
-            self._shell.display_pub.publish({"text/plain": text, "text/html": html}, metadata={METADATA_KEY: {"run": run}})
+            # The mark tells the line from the user's own outputs, for the record of the cell and for whoever compares notebooks; it stays
+            # in the saved notebook, and tells a front end which run its output is of.
+            self._shell.display_pub.publish({"text/plain": text, "text/html": html}, metadata={METADATA_KEY: mark})
         else:
             print(text)
 

@@ -135,6 +135,23 @@ class Plan:
     edges: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trail:
+    """An edge of a drawn graph, and the [layer, row] of each place between its ends where it passes nodes by."""
+
+    source: str
+    target: str
+    through: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Where the nodes of a graph stand, whichever way it is drawn: the [layer, row] of each, at least one row apart in a layer."""
+
+    nodes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    trails: tuple[Trail, ...] = ()
+
+
 class Schedules(tuple[Schedule, ...]):
     """Schedules by name. A tuple that shows itself as a table."""
 
@@ -197,7 +214,7 @@ class Demo:
 def plain(answer: Any) -> Any:
     """The plain JSON values of an answer, as `--json` prints them."""
     if isinstance(answer, Page):
-        return {"url": answer.url, "store": answer.store, "pid": answer.process.pid}
+        return {"event": "serving", "url": answer.url, "store": answer.store, "pid": answer.process.pid}
     if isinstance(answer, bytes):
         return {"bytes": len(answer)}
     if hasattr(answer, "to_json"):  # pandas: a frame or series that was loaded

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from functools import cache, wraps
+from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter, Token
 
@@ -24,6 +26,36 @@ FORM: ContextVar[str] = ContextVar("FORM", default="")
 """How the answer was asked for: "", --json or --csv. A verb that tells how it goes does so in that form."""
 
 _DIGEST = re.compile(r"[0-9a-f]{6,64}")
+
+
+@cache
+def for_python(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """The verb as Python calls it: where it takes a path, a text will do, as in every library."""
+    form = signature(verb)
+
+    @wraps(verb)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        given = form.bind(*args, **kwargs)
+        for name, several in _paths(verb).items():
+            if name in given.arguments:
+                value = given.arguments[name]
+                given.arguments[name] = _as_path((value,) if several and isinstance(value, (str, Path)) else value)
+        return verb(*given.args, **given.kwargs)
+
+    return called
+
+
+@cache
+def _paths(verb: Callable[..., Any]) -> dict[str, bool]:
+    """The parameters that are paths, and whether each takes several."""
+    hints = get_type_hints(verb)
+    return {name: get_origin(hint) is tuple for name, hint in hints.items() if name != "return" and Path in (hint, *get_args(hint))}
+
+
+def _as_path(value: Any) -> Any:
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_as_path, value))
+    return Path(value) if isinstance(value, str) else value
 
 
 def is_digest(text: str) -> bool:

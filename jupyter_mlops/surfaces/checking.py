@@ -33,7 +33,7 @@ def check(model: Any, data: Any, gates: Path | None, junit: Path | None) -> Chec
     else:
         conditions, place = gathering.of_project(settings)
         notes = (f"The gates are those of {place}: --gates names others.",) if place else ()
-    found = judge(evidence, conditions)
+    found = judge(evidence, conditions, editing.follow)
     found = replace(found, notes=(*found.notes, *notes))
     if registered:
         audited(settings, evidence.version, found)

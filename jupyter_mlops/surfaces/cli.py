@@ -113,7 +113,7 @@ def show(answer: Any, form: str, out: TextIO) -> None:
     from .answers import Page, plain
 
     if form == "--json":
-        indent = None if isinstance(answer, PipelineRun) else 2
+        indent = None if isinstance(answer, (PipelineRun, Page)) else 2
         print(json.dumps(plain(answer), indent=indent, default=repr, ensure_ascii=False), file=out)
     elif form == "--csv":
         rows = answer.rows()

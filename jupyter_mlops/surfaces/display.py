@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..records import Check, Diff, Node, PipelineRun, Replay, Restored, Run, Slice, Snapshot, Status, Step, Validation
-from .answers import AboutSchedules, Change, Collected, Comparison, Demo, Page, Plan, Prepared, Report, Runs, Story, Tracking
+from .answers import AboutSchedules, Change, Collected, Comparison, Demo, Exported, Page, Plan, Prepared, Report, Runs, Story, Tracking
 from .blocks import Block, Blocks, Cell, Code, Drawing, Table, Text, Tree
 from .model_views import view
 from .registry_view import AboutRegistry
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from rich.tree import Tree as RichTree
 
 ANSWERS = (
-    *AboutRegistry.__args__, *AboutReleases.__args__, *AboutSchedules.__args__, Change, Check, Collected, Comparison, Demo, Diff, Node,
+    *AboutRegistry.__args__, *AboutReleases.__args__, *AboutSchedules.__args__, Change, Check, Collected, Comparison, Demo, Diff, Exported,
+    Node,
     Page, PipelineRun, Plan, Prepared, Replay, Report, Restored, Runs, Slice, Snapshot, Status, Step, Story, Tracking, Validation,
 )  # fmt: skip
 """The types that a notebook shows as tables. A single Run is shown through its Story."""

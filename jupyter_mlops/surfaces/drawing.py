@@ -1,7 +1,7 @@
 """A graph drawn in layers, from left to right, as SVG that reads on light and on dark ground. Pure.
 
 The layers are those of Sugiyama, Tagawa and Toda (1981): each node to the right of all that it comes from, long edges through a place of
-their own in every layer between, crossings lessened by ordering each layer by the mean place of its neighbours, and heights that pull
+their own in every layer between, crossings lessened by ordering each layer by the mean place of its neighbours, and rows that pull
 each node to the mean of its neighbours (least squares that keep the order: pooled adjacent violators).
 """
 
@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
+
+from .answers import Layout, Trail
 
 HEIGHT, GAP_BELOW, GAP_BESIDE = 38.0, 16.0, 46.0
 LETTER, PADDING, MARGIN = 7.8, 32.0, 6.0
@@ -38,9 +40,8 @@ def svg(edges: Mapping[str, Sequence[str]], looks: Mapping[str, Look], *, ground
     It takes the colour of the text around it. `ground` is CSS for a file of its own, which has nothing around it.
     """
     depth = layers(edges)
-    columns, links = _columns(edges, depth)
-    columns = _uncrossed(columns, links)
-    heights = _heights(columns, links)
+    columns, rows = _arranged(edges, depth)
+    heights = {spot: MARGIN + HEIGHT / 2 + row * (HEIGHT + GAP_BELOW) for spot, row in rows.items()}
     widths = [max((_width(node, looks[node]) for _, node, target in column if not target), default=0.0) for column in columns]
     left = [MARGIN + sum(widths[:layer]) + GAP_BESIDE * layer for layer in range(len(columns))]
     across = (left[-1] + widths[-1] if columns else 0.0) + MARGIN
@@ -52,6 +53,19 @@ def svg(edges: Mapping[str, Sequence[str]], looks: Mapping[str, Look], *, ground
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{across:.0f}" height="{down:.0f}" viewBox="0 0 {across:.0f} {down:.0f}" '
         f'font-size="13" fill="currentColor" role="img">{style}{"".join(paths)}{"".join(boxes)}</svg>'
+    )
+
+
+def layout(edges: Mapping[str, Sequence[str]]) -> Layout:
+    """Where the nodes stand in the picture, and what the edges pass through, for those who draw it themselves."""
+    depth = layers(edges)
+    rows = {spot: round(row, 3) for spot, row in _arranged(edges, depth)[1].items()}
+    return Layout(
+        nodes={node: (layer, rows[layer, node, ""]) for node, layer in depth.items()},
+        trails=tuple(
+            Trail(source=trail[0][1], target=trail[-1][1], through=tuple((spot[0], rows[spot]) for spot in trail[1:-1]))
+            for trail in _trails(edges, depth)
+        ),
     )
 
 
@@ -68,6 +82,13 @@ def layers(edges: Mapping[str, Sequence[str]]) -> dict[str, int]:
         waiting.pop()
         found.setdefault(node, 1 + max((found[source] for source in edges[node]), default=-1))
     return found
+
+
+def _arranged(edges: Mapping[str, Sequence[str]], depth: Mapping[str, int]) -> tuple[list[list[Spot]], dict[Spot, float]]:
+    """The spots of each layer in their order, and the row of each."""
+    columns, links = _columns(edges, depth)
+    columns = _uncrossed(columns, links)
+    return columns, _rows(columns, links)
 
 
 def _trails(edges: Mapping[str, Sequence[str]], depth: Mapping[str, int]) -> Iterable[list[Spot]]:
@@ -105,17 +126,16 @@ def _uncrossed(columns: list[list[Spot]], links: Mapping[Spot, list[Spot]]) -> l
     return columns
 
 
-def _heights(columns: list[list[Spot]], links: Mapping[Spot, list[Spot]]) -> dict[Spot, float]:
-    """The middle of each spot, in the order of its column, as near to its neighbours as the gaps allow."""
-    room = HEIGHT + GAP_BELOW
-    heights = {spot: number * room for column in columns for number, spot in enumerate(column)}
+def _rows(columns: list[list[Spot]], links: Mapping[Spot, list[Spot]]) -> dict[Spot, float]:
+    """The row of each spot, in the order of its column, as near to its neighbours as the distance of one row allows; the first is 0."""
+    rows = {spot: float(number) for column in columns for number, spot in enumerate(column)}
     for sweep in range(SWEEPS):
         for column in columns[:: 1 if sweep % 2 == 0 else -1]:
-            wished = [_mean(places) if (places := _places(spot, links, heights)) else heights[spot] for spot in column]
-            pooled = _ascending([height - number * room for number, height in enumerate(wished)])
-            heights |= {spot: height + number * room for number, (spot, height) in enumerate(zip(column, pooled, strict=True))}
-    top = min(heights.values(), default=0.0) - HEIGHT / 2 - MARGIN
-    return {spot: height - top for spot, height in heights.items()}
+            wished = [_mean(places) if (places := _places(spot, links, rows)) else rows[spot] for spot in column]
+            pooled = _ascending([row - number for number, row in enumerate(wished)])
+            rows |= {spot: row + number for number, (spot, row) in enumerate(zip(column, pooled, strict=True))}
+    top = min(rows.values(), default=0.0)
+    return {spot: row - top for spot, row in rows.items()}
 
 
 def _places(spot: Spot, links: Mapping[Spot, list[Spot]], places: Mapping[Spot, float]) -> list[float]:

@@ -16,7 +16,7 @@ from ..errors import NotFound, UsageError
 from ..records import Run, Snapshot
 from ..store import client
 from .answers import Change, Tracking
-from .arguments import is_digest
+from .arguments import FORM, is_digest
 
 if TYPE_CHECKING:
     from ..store.objects import ObjectStore
@@ -37,6 +37,12 @@ def tell(text: str) -> None:
     """Say, on stderr, what a verb that takes long is doing now; a notebook shows the answer alone."""
     if current() is None:
         print(f"{text} ...", file=sys.stderr, flush=True)
+
+
+def follow(text: str) -> None:
+    """Say the same to a program that follows the verb, which is to give JSON; people see the answer in a moment."""
+    if FORM.get() == "--json":
+        tell(text)
 
 
 def switch(what: str) -> Tracking:

@@ -22,7 +22,7 @@ _COLUMNS = 100
 def load(shell: InteractiveShell) -> None:
     """Start tracking in this kernel and put the magics there."""
     from ..tracking import session
-    from . import display
+    from . import display, kernel_comm
     from .announce import Announcer
 
     live = session.start(shell)
@@ -31,13 +31,15 @@ def load(shell: InteractiveShell) -> None:
     line, cell = _magics(shell)
     shell.register_magic_function(line, "line", "mlops")
     shell.register_magic_function(cell, "cell", "mlops")
+    kernel_comm.load(shell, live)
 
 
 def unload(shell: InteractiveShell) -> None:
     """End tracking and take the magics away."""
     from ..tracking import session
-    from . import display
+    from . import display, kernel_comm
 
+    kernel_comm.unload()
     live = session.current()
     if live is not None:
         live.close()

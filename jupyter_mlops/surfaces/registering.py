@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from .. import config
@@ -25,10 +26,12 @@ def register(run: str, name: str | None, reference: Any, test: Any, target: str 
 
 def promote(name: str, version: int | None, to: str, *, force: bool, why: str) -> Promotion:
     """Promote a version through its gates."""
+    from ..models.registry.promoting import checked
     from ..models.registry.promoting import promote as promoted
     from ..store.audit import who
 
-    return promoted(config.load(), name, version=version, to=to, force=force, why=why, who=who())
+    judge = partial(checked, told=editing.follow)
+    return promoted(config.load(), name, version=version, to=to, force=force, why=why, who=who(), judge=judge)
 
 
 def approve(name: str, version: int | None, why: str) -> ModelVersion:

@@ -108,15 +108,15 @@ def _entries(entries: Entries) -> Blocks:
             Cell(entry.who),
             Cell(entry.what, _TONES.get(entry.what, "plain")),
             Cell(entry.model + (f" version {entry.version}" if entry.version is not None else "")),
-            Cell("; ".join(part for part in (entry.why, _detail(entry)) if part), "faint"),
+            Cell("; ".join(part for part in (entry.why, told_by(entry)) if part), "faint"),
         )
         for entry in entries
     )
     return [Table(("entry", "when", "who", "what", "model", "why"), rows, needed=5)]
 
 
-def _detail(entry: AuditEntry) -> str:
-    """What of the details says more than the entry's other fields."""
+def told_by(entry: AuditEntry) -> str:
+    """What the details of an entry say beyond its other fields, in a few words; "" for nothing."""
     check = entry.details.get("check")
     if isinstance(check, Mapping):
         gates: list[Mapping[str, Any]] = list(check.get("gates") or ())

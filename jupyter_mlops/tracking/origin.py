@@ -39,6 +39,9 @@ def notebook(project: Path) -> str:
     if whole.suffix not in (".ipynb", ".py", ".md"):
         # Some front ends tell the name of a session that is no document.
         return ""
+    if not whole.is_relative_to(project):
+        # A server may name its folder by a link; the project is known without any.
+        whole = whole.parent.resolve() / whole.name
     return whole.relative_to(project).as_posix() if whole.is_relative_to(project) else whole.as_posix()
 
 

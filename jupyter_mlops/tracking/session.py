@@ -64,7 +64,8 @@ def start(shell: Any = None, settings: Settings | None = None) -> Session:
 
 
 class Session:
-    """What one process tracks. `state` is on or off; `on_runs` is called with the runs that a cell made or added to."""
+    """What one process tracks. `state` is on or off; `on_runs` is called with the runs that a cell made or added to, `on_cell` with each
+    execution that ended; `book` is what the journal says so far."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -77,8 +78,9 @@ class Session:
         self.redactor = Redactor(settings.secrets)
         self.redactor.learn_environment(os.environ)
         self.on_runs: Callable[[list[Run]], None] | None = None
+        self.on_cell: Callable[[CellEvent], None] | None = None
         self.journal = Journal.create(settings.home, origin.header(settings, self.notebook))
-        self._book = SessionState(header={"session": self.journal.session, "notebook": self.notebook})
+        self.book = SessionState(header={"session": self.journal.session, "notebook": self.notebook})
         self._last: str | None = None
         self._troubles: list[str] = []
         self._environment = ""
@@ -200,7 +202,7 @@ class Session:
         self._learn_secrets()
         record = self.redactor.json(record)
         self.journal.append(record)
-        self._book.add([record])
+        self.book.add([record])
         self._last = record["id"]
 
     def patch_run(self, run: str | None, **patch: Any) -> None:
@@ -221,7 +223,7 @@ class Session:
 
     def run_record(self, identifier: str) -> Run:
         """One of this session's own runs, as far as it has come."""
-        return to_run(self._book.runs[identifier], self._book, experiment=self._experiment)
+        return to_run(self.book.runs[identifier], self.book, experiment=self._experiment)
 
     @property
     def _experiment(self) -> str:
@@ -230,20 +232,22 @@ class Session:
     @property
     def last_run(self) -> Run | None:
         """The run that was made or changed last."""
-        return self.run_record(self._last) if self._last in self._book.runs else None
+        return self.run_record(self._last) if self._last in self.book.runs else None
 
     def deliver(self) -> None:
         """See to it, in the background, that a delivery worker is at work."""
         self._background.do(lambda: client.ensure_worker(self.settings))
 
-    def cell_ended(self, runs: list[str]) -> None:
-        """Show and deliver the runs of a cell."""
-        if not runs:
+    def cell_ended(self, event: CellEvent) -> None:
+        """Tell of an execution that ended; show and deliver its runs."""
+        if self.on_cell is not None:
+            self.on_cell(event)
+        if not event.runs:
             return
         self.deliver()
         self._background.do(self._describe_environment)
         if self.on_runs is not None and self.settings.line:
-            self.on_runs([self.run_record(run) for run in runs if run in self._book.runs])
+            self.on_runs([self.run_record(run) for run in event.runs if run in self.book.runs])
 
     def analysed(self, source: str) -> tuple[Statement, ...]:
         """The statements of a cell that is about to run, or has just run."""
@@ -316,7 +320,7 @@ class Session:
             "session": self.journal.session,
             "notebook": self.notebook,
             "cells": self.seq,
-            "runs": sum(1 for run in self._book.runs.values() if run.own),
+            "runs": sum(1 for run in self.book.runs.values() if run.own),
             "trouble": [*([self.journal.trouble] if self.journal.trouble else []), *self._troubles],
         }
 
@@ -391,8 +395,9 @@ class Session:
     def _note_earlier(self, shell: Any) -> None:
         """Cells that ran before tracking began: their code and order are known, nothing else."""
         earlier = list(shell.user_ns.get("In", ()))[1:]
-        if getattr(shell.displayhook, "exec_result", None) is not None:
-            # The last one is running now: the cell that loads the extension.
+        running = getattr(shell.displayhook, "exec_result", None)
+        if running is not None and not running.info.silent:
+            # The last one is running now: the cell that loads the extension. A front end's button loads it silently, without a cell.
             earlier.pop()
         for source in earlier:
             if not source.strip():

@@ -42,9 +42,12 @@ def of_session(session: Session) -> Status:
     )
 
 
-def of_last_session(settings: Settings) -> Status:
-    """The status of the last notebook that was tracked in this project, from its journal. Raises NotFound where there is none."""
-    state = _last_session(settings.home)
+def of_last_session(settings: Settings, notebook: str | None = None) -> Status:
+    """The status of the last notebook that was tracked in this project, or of this one (its path as runs have it), from its journal.
+
+    Raises NotFound where there is none.
+    """
+    state = _last_session(settings.home, notebook)
     history, files = History(), dict[str, Input]()
     for event in state.history():
         cell = CellEvent.from_json(event)
@@ -111,10 +114,14 @@ def _without_secrets(source: str, redactor: Redactor) -> str:
     return redactor.source(source)
 
 
-def _last_session(home: Path) -> SessionState:
+def _last_session(home: Path, notebook: str | None) -> SessionState:
     """The notebook's session that ran a cell last; commands and programs have no cells."""
     for path in sorted(journal.journals(home), key=lambda path: path.stat().st_mtime, reverse=True):
+        if notebook is not None and journal.header(path).get("notebook") != notebook:
+            continue
         state = fold_session(journal.read(path)[0])
         if state.cells or state.begun:
             return state
+    if notebook is not None:
+        raise NotFound("tracked session of", notebook, "Run %load_ext jupyter_mlops in it first.")
     raise NotFound("tracked notebook in", home.parent.name, "Run %load_ext jupyter_mlops in a notebook first.")

@@ -34,7 +34,7 @@ def measure() -> list[Row]:
     """All figures of this module."""
     with empty_folder() as folder:
         uri = f"sqlite:///{folder}/mlflow.db"
-        _fill(folder, uri)
+        fill(folder, uri)
         return [*_asked(folder, uri), *_commands(folder, uri)]
 
 
@@ -65,17 +65,17 @@ def _commands(folder: Path, uri: str) -> Iterator[Row]:
     yield row("the same, which starts the worker, s", cold, searched, "printed", "the same")
 
 
-def _fill(folder: Path, uri: str) -> None:
+def fill(folder: Path, uri: str, runs: int = RUNS) -> None:
     """Runs with 5 parameters, 4 metrics and 2 tags each, put into MLflow's own tables at once."""
     experiment = int(MlflowClient(uri).create_experiment("study", artifact_location=str(folder / "artifacts")))
-    begun = int(time.time() * 1000) - RUNS * 1000
+    begun = int(time.time() * 1000) - runs * 1000
     kinds = (models.SqlRun, models.SqlParam, models.SqlMetric, models.SqlLatestMetric, models.SqlTag)
     tables: dict[Any, list[dict[str, Any]]] = {kind: [] for kind in kinds}
-    for number in range(RUNS):
+    for number in range(runs):
         run, start = uuid.uuid4().hex, begun + number * 1000
         tables[models.SqlRun].append(_run(run, experiment, start, folder))
         tables[models.SqlParam] += [{"run_uuid": run, "key": f"param_{item}", "value": str(number % (item + 2))} for item in range(5)]
-        point = {"run_uuid": run, "value": number / RUNS, "timestamp": start, "step": 0, "is_nan": False}
+        point = {"run_uuid": run, "value": number / runs, "timestamp": start, "step": 0, "is_nan": False}
         values = [{**point, "key": f"metric_{item}"} for item in range(4)]
         tables[models.SqlMetric] += values
         tables[models.SqlLatestMetric] += values

@@ -106,3 +106,17 @@ def test_cells_that_call_this_package_are_known() -> None:
     blocks = ["with m.track('a'):\n    x = 1", "%%mlops track a\nx"]
     sources = ["%load_ext jupyter_mlops", "%mlops runs", "import jupyter_mlops as m", "m.log({'a': 1})", "mlops = 1", *blocks]
     assert own_cells([event(number, source) for number, source in enumerate(sources, 1)]) == {2, 4}
+
+
+def test_cells_that_read_what_this_package_told_of_runs_are_its_own() -> None:
+    sources = [
+        "import jupyter_mlops as m",
+        "w = m.widget(m.runs())",
+        "best = w.selected[0]",
+        "best",
+        "best = 3",
+        "best",
+        "d = m.load('ab')",
+        "d",
+    ]
+    assert own_cells([event(number, source) for number, source in enumerate(sources, 1)]) == {2, 3, 4, 7}

@@ -22,6 +22,8 @@ HEAVY = (
     "fsspec",
     "duckdb",
     "polars",
+    "anywidget",
+    "ipywidgets",
 )
 START_SHELL = "from IPython.core.interactiveshell import InteractiveShell as S; s = S.instance(); "
 

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 import pytest
 
 import jupyter_mlops as mlops
+from jupyter_mlops.errors import MlopsError
 from jupyter_mlops.surfaces import cli, commands
 
 VERBS = [
@@ -33,7 +34,7 @@ accuracy = model.score(X, y)
 
 
 def test_the_public_names_are_these() -> None:
-    assert dir(mlops) == sorted(["__version__", "gate", "load_ipython_extension", "unload_ipython_extension", *VERBS])
+    assert dir(mlops) == sorted(["__version__", "gate", "load_ipython_extension", "unload_ipython_extension", "widget", *VERBS])
     assert list(mlops.VERBS) == VERBS
     with pytest.raises(AttributeError, match="nosuch"):
         mlops.nosuch  # noqa: B018  (looking it up is what is tested)
@@ -43,7 +44,7 @@ def test_the_public_names_are_these() -> None:
 def test_a_verb_is_typed_and_documented_and_a_command(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     function = getattr(mlops, verb)
     parameters = inspect.signature(function).parameters
-    assert function is getattr(commands, verb)
+    assert inspect.unwrap(function) is getattr(commands, verb)
     assert set(get_type_hints(function)) == {*parameters, "return"}
     documented = set(re.findall(r"^\s{8}(\w+): ", function.__doc__, re.MULTILINE))
     assert documented == set(parameters)
@@ -54,6 +55,15 @@ def test_a_verb_is_typed_and_documented_and_a_command(verb: str, capsys: pytest.
         f"--{name.rstrip('_').replace('_', '-')}" for name, item in parameters.items() if item.kind is inspect.Parameter.KEYWORD_ONLY
     }
     assert options <= set(re.findall(r"--[\w-]+", help_text))
+
+
+def test_a_path_may_be_a_text_in_python(project: Path) -> None:
+    (project / "rows.csv").write_text("a,b\n1,2\n")
+    frozen = mlops.snapshot(Path("rows.csv"))
+    mlops.load(frozen.digest, out="back/rows.csv")
+    assert (project / "back" / "rows.csv").read_text() == "a,b\n1,2\n"
+    with pytest.raises(MlopsError, match=r"none\.yaml"):
+        mlops.run("none.yaml")
 
 
 def test_a_notebook_a_shell_and_python_give_the_same_answers(project: Path, kernel: Any, capsys: pytest.CaptureFixture[str]) -> None:

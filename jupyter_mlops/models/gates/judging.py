@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +16,19 @@ from .evidence import Evidence, Needed, Unmet, one_line
 PASSED, FAILED, UNCHECKED = "passed", "failed", "unchecked"
 
 
-def judge(evidence: Evidence, conditions: Iterable[Condition]) -> Check:
-    """Each gate in its order. What cannot be checked is unchecked and says what is needed; NaN meets no condition; nothing is raised."""
+def judge(evidence: Evidence, conditions: Iterable[Condition], told: Callable[[str], None] | None = None) -> Check:
+    """Each gate in its order. What cannot be checked is unchecked and says what is needed; NaN meets no condition; nothing is raised.
+
+    `told` is called with a few words before each gate.
+    """
     started = time.time()
     began = time.perf_counter()
-    gates = tuple(judged(condition, evidence) for condition in conditions)
+    asked, found = tuple(conditions), []
+    for place, condition in enumerate(asked, 1):
+        if told is not None:
+            told(f"gate {place} of {len(asked)}: {condition.name}")
+        found.append(judged(condition, evidence))
+    gates = tuple(found)
     notes = evidence.notes if gates else (*evidence.notes, 'no gate is set for this model: the README says how, under "Gates"')
     # Only what a gate has asked for: nothing is loaded to be told of.
     rival, data = vars(evidence).get("champion"), vars(evidence).get("data")

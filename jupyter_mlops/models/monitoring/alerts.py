@@ -31,6 +31,14 @@ def cause_of(alert: Alert) -> str:
     return blake3(repr((alert.model, alert.version, alert.kind, alert.details.get("about"))).encode()).hexdigest()[:32]
 
 
+def open_causes(settings: Settings, name: str) -> dict[str, Alert]:
+    """The causes that people were told of and that were not gone since, the latest first; each alert is `at` the time when they were told.
+    Of which kind it is only the audit log knows."""
+    with registry.state_of(settings).read() as connection:
+        rows = connection.execute(select(_causes).where(_causes.c.model == name).order_by(_causes.c.since.desc())).all()
+    return {row.cause: Alert(kind="", what=row.what, model=name, at=row.since) for row in rows}
+
+
 def tell(settings: Settings, name: str, alerts: Sequence[Alert], *, judged: bool = True) -> tuple[tuple[Alert, ...], tuple[str, ...]]:
     """Send the alerts whose cause was not told yet, all in one message; the alerts, each with `new` in its details, and notes.
 

@@ -146,15 +146,17 @@ def _to_champion(settings: Settings, chosen: ModelVersion, force: bool, why: str
     raise StoreError(f"The champion of {chosen.name} changed {_TRIES} times while the gates were judged: promote it again.")
 
 
-def checked(settings: Settings, version: ModelVersion) -> tuple[Check | None, tuple[str, ...]]:
-    """What the model's gates say of a version, with notes; None where no gate is set."""
+def checked(
+    settings: Settings, version: ModelVersion, told: Callable[[str], None] | None = None
+) -> tuple[Check | None, tuple[str, ...]]:
+    """What the model's gates say of a version, with notes; None where no gate is set. `told` hears of each gate."""
     from ..gates.gathering import conditions_of, of_version
     from ..gates.judging import judge
 
     conditions = conditions_of(settings, version.name)
     if not conditions:
         return None, (f"no gate is set for {version.name}: `gates` in [tool.mlops.models.{version.name}] sets some",)
-    return judge(of_version(settings, f"{version.name}/{version.version}"), conditions), ()
+    return judge(of_version(settings, f"{version.name}/{version.version}"), conditions, told), ()
 
 
 def _refusal(settings: Settings, change: _Change, chosen: ModelVersion, check: Check | None, force: bool, who: str) -> str:

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import psutil
 
@@ -109,6 +109,11 @@ def read(settings: Settings, name: str, start: float, end: float) -> Iterator[di
                 told = json.loads(line)
                 if start <= told["from"] < end:
                     yield told
+
+
+def names(settings: Settings) -> tuple[str, ...]:
+    """The models whose services left lines."""
+    return tuple(sorted(unquote(path.name) for path in (settings.home / "services").glob("*/")))
 
 
 def quantile(latency: list[int], share: float) -> float | None:

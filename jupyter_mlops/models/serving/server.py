@@ -21,6 +21,7 @@ from ...store import registry
 from ..exporting import bundle
 from ..predictions.log import Log
 from ..settings import of as settings_of
+from . import presence
 from .application import Application
 from .minutes import Minutes
 from .options import Options, checked
@@ -49,13 +50,18 @@ def serve(settings: Settings, model: str, options: Options, ready: Ready) -> Non
     options = checked(options)
     _needed()
     listening = listen(options)
-    with contextlib.closing(listening):
+    with contextlib.closing(listening), presence.noted(settings) as card:
+
+        def answers(service: Service) -> None:
+            card.answers(service, model)
+            ready(service)
+
         if options.workers > 1:
             from .workers import Workers
 
-            Workers(model, options, listening).run(ready)
+            Workers(model, options, listening).run(answers)
         else:
-            serve_one(settings, model, options, listening, ready)
+            serve_one(settings, model, options, listening, answers)
 
 
 def serve_one(settings: Settings, model: str, options: Options, listening: socket.socket, ready: Ready, *, number: int = 0) -> None:

@@ -16,7 +16,7 @@ _TELL_SECONDS = 0.5
 _GRACE_SECONDS = 5.0
 
 # The shell becomes the command. What it leaves in the command's group reads a pipe that ends when the supervisor does, however that ends.
-_GUARD = 'exec 9<&0 </dev/null; { read -r _; kill -KILL 0; } <&9 9<&- >/dev/null 2>&1 & exec 9<&-; exec "$@"'
+GUARD = 'exec 9<&0 </dev/null; { read -r _; kill -KILL 0; } <&9 9<&- >/dev/null 2>&1 & exec 9<&-; exec "$@"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ def supervise(
     reads, writes = os.pipe()
     try:
         with log.open("wb") as file:
-            group = _Group(["/bin/sh", "-c", _GUARD, "step", *command], cwd, env, reads, file.fileno())
+            group = _Group(["/bin/sh", "-c", GUARD, "step", *command], cwd, env, reads, file.fileno())
         os.close(reads)
         try:
             late = group.wait(None if timeout is None else time.monotonic() + timeout, alive)

@@ -66,6 +66,10 @@ class Cron:
                 yield due
                 last = due
 
+    def words(self) -> str:
+        """What the expression says, in plain words: At 06:00 on Monday."""
+        return str(CronSim(self.fields(), datetime(2000, 1, 1)).explain())
+
     def fields(self) -> str:
         """The expression, with @daily and its like written out."""
         return _NAMED.get(self.expression.strip().lower(), self.expression)

@@ -10,6 +10,8 @@ from typing import Protocol
 from ...store.leases import Lease, Leases
 from ...store.shared import SharedState
 
+_PLACE = "scheduler "
+
 
 class Presence(Protocol):
     """How schedulers tell each other that they live. `owner` names this one, and no other before or after it."""
@@ -64,5 +66,10 @@ class LeasedPresence:
             self._lease = None
 
 
+def living(state: SharedState) -> tuple[str, ...]:
+    """The schedulers that are at work, each as its host and process."""
+    return tuple(lease.owner for lease in Leases(state).holders(_PLACE))
+
+
 def _name(place: int) -> str:
-    return f"scheduler {place}"
+    return f"{_PLACE}{place}"

@@ -1,0 +1,35 @@
+"""The extension of the Jupyter server: its routes while it runs, and the end of all that they started when it stops."""
+
+from __future__ import annotations
+
+from jupyter_server.extension.application import ExtensionApp
+
+from .handlers import HANDLERS, PARTS, Parts
+from .hosts import Hosts
+from .jobs import Jobs
+from .processes import resolved
+from .watching import Watchers
+
+
+class MlopsServer(ExtensionApp):
+    """The routes of jupyter_mlops."""
+
+    name = "jupyter_mlops"
+    description = "What the sidebar of jupyter_mlops asks the server for."
+
+    def initialize_settings(self) -> None:
+        """Make what the routes share."""
+        assert self.serverapp is not None
+        root = resolved(self.serverapp.root_dir)
+        self._parts = Parts(root=root, hosts=Hosts(root, self.log), jobs=Jobs(), watchers=Watchers())
+        self.settings[PARTS] = self._parts
+
+    def initialize_handlers(self) -> None:
+        """Add the routes."""
+        self.handlers.extend(HANDLERS)
+
+    async def stop_extension(self) -> None:
+        """End what was started, before the server ends."""
+        self._parts.watchers.close()
+        await self._parts.jobs.close()
+        await self._parts.hosts.close()

@@ -1,0 +1,13 @@
+"""Whether a folder is a project yet: to ask its store would make one of a folder that somebody merely looks into."""
+
+from __future__ import annotations
+
+import os
+
+from ...config import Settings
+
+
+def begun(settings: Settings) -> bool:
+    """Whether there is anything to look at."""
+    here = (settings.home, settings.project / "mlflow.db", settings.project / "mlruns")
+    return "MLFLOW_TRACKING_URI" in os.environ or any(place.exists() for place in here)

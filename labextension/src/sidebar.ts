@@ -1,0 +1,78 @@
+import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { PathExt } from '@jupyterlab/coreutils';
+import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStateDB } from '@jupyterlab/statedb';
+import { ITranslator } from '@jupyterlab/translation';
+import { LabIcon } from '@jupyterlab/ui-components';
+
+import { Context } from './context';
+import { svgText } from './kit/icons';
+import { setTranslate, t } from './kit/texts';
+import { IPanel } from './panel';
+import { Server } from './server';
+import { Settings } from './settings';
+import { MlopsPanel } from './sidepanel';
+
+/** The panel beside the notebook, and what the other plugins may ask of it. */
+export const sidebar: JupyterFrontEndPlugin<IPanel> = {
+  id: '@jupyter-mlops/labextension:plugin',
+  description: 'A panel with runs, data, pipelines, models and monitoring.',
+  autoStart: true,
+  provides: IPanel,
+  optional: [INotebookTracker, IDefaultFileBrowser, ILayoutRestorer, IStateDB, ITranslator, ISettingRegistry],
+  activate: (
+    app: JupyterFrontEnd,
+    notebooks: INotebookTracker | null,
+    files: IDefaultFileBrowser | null,
+    restorer: ILayoutRestorer | null,
+    state: IStateDB | null,
+    translator: ITranslator | null,
+    registry: ISettingRegistry | null
+  ): IPanel => {
+    const texts = translator?.load('jupyter_mlops');
+    if (texts) {
+      setTranslate((text, ...values) => texts.__(text, ...values));
+    }
+    const context = new Context(new Server(app.serviceManager.serverSettings));
+    const panel = new MlopsPanel(context, app, notebooks, state, Settings.of(registry));
+    panel.title.icon = new LabIcon({ name: 'jupyter-mlops:panel', svgstr: svgText('runs') });
+    panel.title.caption = t('MLOps: runs, data, pipelines, models, monitoring');
+    app.shell.add(panel, 'left', { rank: 600, type: 'MLOps' });
+    restorer?.add(panel, panel.id);
+    follow(context, app, notebooks, files);
+    // The sections' code comes once nothing else is to be done, so that the panel opens at once.
+    void app.restored.then(() => window.requestIdleCallback(() => void import('./sections/all'), { timeout: 5000 }));
+    const open = (section: string): Promise<any> => {
+      app.shell.activateById(panel.id);
+      return panel.open(section);
+    };
+    const reveal = (run: string): void => void open('runs').then(section => section?.reveal?.(run));
+    context.wanted.connect((_, run) => reveal(run));
+    return { context, open: section => void open(section), reveal };
+  }
+};
+
+/** Keep the context at the place that the reader is at: the current notebook's, else the file browser's. */
+function follow(context: Context, app: JupyterFrontEnd, notebooks: INotebookTracker | null, files: IDefaultFileBrowser | null): void {
+  const local = (path: string): string => app.serviceManager.contents.localPath(path);
+  let restored = false;
+  const look = (): void => {
+    if (!restored) {
+      return;
+    }
+    const notebook = local(notebooks?.currentWidget?.context.path ?? '');
+    const folder = notebook ? PathExt.dirname(notebook) : local(files?.model.path ?? '');
+    context.move({ folder: folder === '.' ? '' : folder, notebook });
+  };
+  notebooks?.currentChanged.connect((_, current) => {
+    current?.context.pathChanged.connect(look);
+    look();
+  });
+  files?.model.pathChanged.connect(look);
+  void app.restored.then(() => {
+    restored = true;
+    look();
+  });
+}
