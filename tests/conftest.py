@@ -19,6 +19,7 @@ from jupyter_client.manager import KernelManager
 from jupyter_mlops.config import Settings
 from jupyter_mlops.store.shared import SharedState
 from tests import databases
+from tests.npm import bundle, checkout_with_modules, node  # noqa: F401  (fixtures)
 
 # The same examples each time, so that a change is judged by what it changes; `pytest --hypothesis-profile=explore` looks for new ones.
 settings.register_profile("repeatable", derandomize=True)

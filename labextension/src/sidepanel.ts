@@ -112,7 +112,14 @@ export class MlopsPanel extends SidePanel {
   }
 
   private _make(): Promise<void> {
-    this._made ??= this._build();
+    this._made ??= this._build().catch(error => {
+      // The code of the sections did not come: after an upgrade, for instance, until the page is loaded anew.
+      this._made = null;
+      console.error(error);
+      const message = t('The panel could not be loaded: reload the page.');
+      this.header.show();
+      fillWith(this._notice.node, errorState(message, () => this._look()));
+    });
     return this._made;
   }
 

@@ -14,7 +14,6 @@ from .acts import notebook, open_notebook, open_panel, open_section, run_cell, w
 from .lab import Lab
 from .test_cells import FIT, badge, start_tracking, track_button
 
-AXE = Path(__file__).parents[2] / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 SECTIONS = ("Runs", "Data", "Pipelines", "Models", "Monitor")
 
 # What reaches beyond the window to the right, and is not in something that scrolls or is cut off by its owner's will.
@@ -66,12 +65,10 @@ def theme_as_before(lab: Lab) -> Iterator[None]:
     (lab.home / "settings" / "@jupyterlab" / "apputils-extension" / "themes.jupyterlab-settings").unlink(missing_ok=True)
 
 
-def faults(page: Page, within: str) -> list[str]:
+def faults(page: Page, within: str, axe: Path) -> list[str]:
     """What axe-core finds serious or critical in a part of the page."""
-    if not AXE.exists():
-        raise FileNotFoundError("The tests of accessibility need axe-core: run `npm ci` in labextension/, then try again.")
     if not page.evaluate("'axe' in window"):
-        page.evaluate(AXE.read_text(encoding="utf-8"))
+        page.evaluate(axe.read_text(encoding="utf-8"))
     found: dict[str, Any] = page.evaluate("within => axe.run(within, {resultTypes: ['violations']})", within)
     return [
         f"{fault['impact']} {fault['id']}: {node['target']} {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
@@ -105,7 +102,10 @@ def test_the_dark_theme_is_dark_everywhere(folder: Path, page: Page, shot: Calla
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_screen_reader_finds_no_serious_fault(theme: str, folder: Path, page: Page, shot: Callable[..., Path]) -> None:
+def test_a_screen_reader_finds_no_serious_fault(
+    theme: str, folder: Path, page: Page, checkout_with_modules: Path, shot: Callable[..., Path]
+) -> None:
+    axe = checkout_with_modules / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
     two_runs(page, folder)
     if theme == "dark":
         go_dark(page)
@@ -117,13 +117,13 @@ def test_a_screen_reader_finds_no_serious_fault(theme: str, folder: Path, page: 
         if title == "Runs":
             section.locator("[data-key] [data-column=name]").first.click()
         shot(page, title.lower())
-        found[title] = faults(page, "#jupyter-mlops")
+        found[title] = faults(page, "#jupyter-mlops", axe)
         page.locator("#jupyter-mlops .lm-AccordionPanel-title", has_text=title).click()
     badge(page, 1, "run").focus()
     page.keyboard.press("Control+Alt+e")
-    found["box"] = faults(page, ".mlops-popover")
-    found["badges"] = faults(page, ".mlops-cell-badges")
-    found["track"] = faults(page, ".mlops-track")
+    found["box"] = faults(page, ".mlops-popover", axe)
+    found["badges"] = faults(page, ".mlops-cell-badges", axe)
+    found["track"] = faults(page, ".mlops-track", axe)
     assert {name: told for name, told in found.items() if told} == {}
 
 

@@ -15,7 +15,7 @@ from types import ModuleType
 
 import pytest
 
-from .conftest import Node
+from tests.npm import Node
 
 ROOT = Path(__file__).parents[2]
 

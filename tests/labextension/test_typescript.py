@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.npm import Node
+
 from . import types
-from .conftest import Node
 
 ROOT = Path(__file__).parents[2]
 

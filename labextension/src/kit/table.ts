@@ -80,6 +80,10 @@ export class Table<Row> {
   }
 
   /** The keys of the unfolded rows. */
+  get unfolded(): string[] {
+    return [...this._unfolded];
+  }
+
   set unfolded(keys: readonly string[]) {
     this._unfolded = new Set(keys);
     this.redraw();

@@ -5,7 +5,7 @@ export interface Page<Row> {
 }
 
 /** Rows of one page that is asked for. */
-export const PAGE = 100;
+export const PAGE = 50;
 
 /**
  * A long list of which only the pages that were looked at are here: null stands for a row that is not. Pages are

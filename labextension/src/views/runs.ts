@@ -132,7 +132,21 @@ class RunsView {
       this._table.setColumns(columnsOf({ metric, param, wide: this._wide }, range, names));
     }
     this._drawChoices(names, metric, param);
+    this._keepDelivered();
     this._table.setRows(this._runs.map(run => run ?? undefined));
+  }
+
+  /** Once a run is delivered it has MLflow's id: it stays unfolded and selected as it was under ours. */
+  private _keepDelivered(): void {
+    const delivered = new Map(this._runs.flatMap(run => (run && run.own_id !== run.id ? [[run.own_id, run.id]] : [])));
+    const renamed = (keys: readonly string[]): string[] => keys.map(key => delivered.get(key) ?? key);
+    const { unfolded, selected } = this._table;
+    if (unfolded.some(key => delivered.has(key))) {
+      this._table.unfolded = renamed(unfolded);
+    }
+    if (selected.some(key => delivered.has(key))) {
+      this._set('selected', renamed(selected));
+    }
   }
 
   /** The lists of metrics and parameters; left alone while they say the same, since one of them may be open. */

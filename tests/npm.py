@@ -1,4 +1,4 @@
-"""What the tests of the extension's sources need: Node, and the packages that check and run TypeScript."""
+"""Node, and the packages of npm that check and run the extension's sources and look for faults of accessibility: fixtures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +50,7 @@ def node(bundle: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Node:
 @pytest.fixture(scope="session")
 def checkout_with_modules(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout with all packages of npm that the lock file names, those for checking and testing, too: this one where it has them."""
-    if (ROOT / "labextension" / "node_modules" / "typescript").is_dir():
+    if all((ROOT / "labextension" / "node_modules" / name).is_dir() for name in ("typescript", "axe-core")):
         return ROOT
     folder = tmp_path_factory.mktemp("with-modules")
     for part in ("labextension", "tests/labextension"):
