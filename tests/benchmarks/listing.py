@@ -55,9 +55,7 @@ def _commands(folder: Path, uri: str) -> Iterator[Row]:
     def process(*words: str) -> None:
         subprocess.run(words, cwd=folder, check=True, capture_output=True)
 
-    warm, searched = seconds(
-        lambda: process(command("mlops"), "runs", "--limit", "50"), lambda: process(sys.executable, "-c", SEARCH, uri)
-    )
+    warm, searched = seconds(lambda: process(command("mlops"), "runs", "--limit", "50"), lambda: process(sys.executable, "-c", SEARCH, uri))
     end_workers(folder)
     cold = seconds(lambda: process(command("mlops"), "runs", "--limit", "50"), rounds=1)[0]
     note = "a Python program with mlflow.search_runs(max_results=50)"
