@@ -39,6 +39,7 @@ TABLE = pd.DataFrame(
 @pytest.fixture
 def runs(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """The runs of the project, made by hand: none at first."""
+    (project / ".mlops").mkdir(exist_ok=True)
     known: list[Run] = []
     monkeypatch.setattr(commands, "runs", lambda **_: known)
     return known
