@@ -16,7 +16,7 @@ from . import commands
 from .ancestry import of_run
 from .answers import Demo
 
-NOTEBOOK = "flights.ipynb"
+NOTEBOOK = "1_track_and_compare.ipynb"
 FOLDER = "mlops-demo"
 DELIVERY_SECONDS = 120
 TOLD = "JPY_SESSION_NAME"

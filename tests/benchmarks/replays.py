@@ -27,7 +27,7 @@ from .table import Row, row, seconds
 
 CELLS = 200
 ROUNDS = 3
-TUTORIAL = Path(__file__).parents[2] / "notebooks" / "flights.ipynb"
+TUTORIAL = Path(__file__).parents[2] / "notebooks" / "1_track_and_compare.ipynb"
 SECONDS, SHARE = 2.0, 1.1
 FIT = "from sklearn.linear_model import Ridge\nX, y = [[0.0], [1.0]], [0.0, 1.0]\nmodel = Ridge().fit(X, y)\nscore = model.score(X, y)"
 WORK = "numbers = [n * n % 7 for n in range(1_500_000)]\ntotal = sum(numbers)\nprint(total)"

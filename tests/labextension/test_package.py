@@ -37,7 +37,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "hatch_build.py", ".gitignore"):
         shutil.copy(ROOT / name, folder)
     (folder / "notebooks").mkdir()
-    shutil.copy(ROOT / "notebooks" / "flights.ipynb", folder / "notebooks")
+    shutil.copy(ROOT / "notebooks" / "1_track_and_compare.ipynb", folder / "notebooks")
     left_out = shutil.ignore_patterns("node_modules", "__pycache__", "static")
     shutil.copytree(ROOT / "labextension", folder / "labextension", ignore=left_out)
     shutil.copytree(ROOT / "jupyter_mlops", folder / "jupyter_mlops", ignore=left_out)

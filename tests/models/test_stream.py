@@ -21,7 +21,7 @@ NAME = "late-flights"
 @pytest.mark.timeout(900)
 def test_the_tutorial_runs_and_its_year_goes_as_it_tells(project: Path) -> None:
     shutil.copytree(NOTEBOOKS / "stream", project / "stream", ignore=shutil.ignore_patterns("seen.parquet"))
-    notebook = nbformat.read(NOTEBOOKS / "stream.ipynb", 4)
+    notebook = nbformat.read(NOTEBOOKS / "4_serve_and_monitor.ipynb", 4)
     try:
         NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(project)}}).execute()
     finally:
