@@ -15,4 +15,7 @@ export interface IPanel {
 }
 
 /** How the other plugins ask for the panel. */
-export const IPanel = new Token<IPanel>('@jupyter-mlops/labextension:IPanel', 'The panel with runs, data, pipelines, models and monitoring.');
+export const IPanel = new Token<IPanel>(
+  '@jupyter-mlops/labextension:IPanel',
+  'The panel with runs, data, pipelines, models and monitoring.'
+);

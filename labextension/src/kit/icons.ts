@@ -3,7 +3,8 @@ import { h, s, type Attributes } from './dom';
 /** The icons by name: paths in a box of 16 by 16, drawn in the colour of the text around them. */
 const PATHS = {
   runs: 'M2 3.5h8M2 8h12M2 12.5h6',
-  data: 'M2.5 4c0-1.2 2.5-2 5.5-2s5.5.8 5.5 2-2.5 2-5.5 2-5.5-.8-5.5-2v8c0 1.2 2.5 2 5.5 2s5.5-.8 5.5-2V4M2.5 8c0 1.2 2.5 2 5.5 2s5.5-.8 5.5-2',
+  data:
+    'M2.5 4c0-1.2 2.5-2 5.5-2s5.5.8 5.5 2-2.5 2-5.5 2-5.5-.8-5.5-2v8c0 1.2 2.5 2 5.5 2s5.5-.8 5.5-2V4M2.5 8c0 1.2 2.5 2 5.5 2s5.5-.8 5.5-2',
   pipelines: 'M2 2.5h4v4H2zM10 9.5h4v4h-4zM4 6.5v5h6M10 2.5h4v4h-4zM6 4.5h4',
   models: 'M8 1.5l6 3.3v6.400l-6 3.3-6-3.3V4.800zM2 4.800l6 3.200 6-3.200M8 8v6.5',
   monitor: 'M1.5 8.5h3l2-5 3 9 2-5.5h3',

@@ -28,14 +28,9 @@ export class Table<Row> {
         tabindex: 0,
         'aria-label': label,
         'aria-multiselectable': selectable ? 'true' : null,
-        on: {
-          scroll: () => this._later(),
-          keydown: event => this._pressed(event),
-          focus: () => this._draw()
-        }
+        on: { scroll: () => this._later(), keydown: event => this._pressed(event), focus: () => this._draw() }
       },
-      h('div', { role: 'rowgroup', class: 'mlops-head' }, this._header),
-      this._body
+      h('div', { role: 'rowgroup', class: 'mlops-head' }, this._header), this._body
     );
     this.element.style.setProperty('--mlops-row-height', `${rowHeight}px`);
     this._watch = new ResizeObserver(() => this._later());

@@ -39,7 +39,12 @@ export function serviceParts(found: Monitoring, stretch: Stretch): Child {
         return h(
           'div',
           { class: 'mlops-tile' },
-          h('div', { class: 'mlops-tile-head' }, h('span', { class: 'mlops-tile-name' }, name), h('strong', { class: 'mlops-number' }, value)),
+          h(
+            'div',
+            { class: 'mlops-tile-head' },
+            h('span', { class: 'mlops-tile-name' }, name),
+            h('strong', { class: 'mlops-number' }, value)
+          ),
           readings.length > 0 &&
             h('div', { class: 'mlops-tile-graph' }, course(readings, { title: t('%1 over time', name), ...stretch, least: 0 }))
         );
