@@ -6,6 +6,7 @@ import inspect
 import json
 import math
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -111,7 +112,7 @@ def test_the_server_itself_imports_nothing_heavy() -> None:
     ],
 )
 def test_wrong_use_is_told_in_one_sentence(jupyter: Jupyter, verb: str, arguments: dict[str, Any], status: int, told: str) -> None:
-    (jupyter.root / "wrong").mkdir(exist_ok=True)
+    (jupyter.root / "wrong" / ".mlops").mkdir(parents=True, exist_ok=True)
     answer = jupyter.ask(verb, "wrong", **arguments)
     assert (answer.status_code, list(answer.json())) == (status, ["message"])
     assert told in answer.json()["message"]
@@ -250,8 +251,9 @@ def test_of_ten_thousand_runs_the_first_page_comes_at_once(jupyter: Jupyter) -> 
             times.append(time.perf_counter() - begun)
             assert (len(found["runs"]), found["total"]) == (50, RUNS if "where" not in arguments else RUNS // 2 - 1)
         print(arguments, [round(1000 * seconds) for seconds in times])
-        # A page that read all runs would take many seconds; how long this one takes is told, not asserted.
-        assert min(times) < 3, arguments
+        # The least: other tests may keep this machine busy. Sorting by a metric is MLflow's own join.
+        assert min(times) < (0.3 if "sort" not in arguments else 1.0), arguments
+        assert statistics.median(times) < 3
 
 
 def test_a_folder_that_is_gone_is_told_so(jupyter: Jupyter) -> None:

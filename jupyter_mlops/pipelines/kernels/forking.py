@@ -121,7 +121,7 @@ class Server:
                     with contextlib.suppress(Exception):  # a broken installation is the notebook's to see
                         importlib.import_module(name)
         finally:
-            del builtins.get_ipython  # type: ignore[attr-defined]
+            del builtins.get_ipython  # type: ignore[attr-defined]  # as above
 
     def _read(self, line: _Line) -> Act | None:
         try:
