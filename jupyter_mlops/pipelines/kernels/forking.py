@@ -8,8 +8,9 @@ Each connection is one kernel's lifeline. It begins with a request, a line of JS
     {"modules": [...]}                                                                 only load modules
 
 and is answered by {"pid": n}, later by {"exit": status}. A line {"signal": n} is sent on to the kernel's whole process group, a line
-{"taken": {"env": {...}, "cwd": folder}} to a kernel that waits, which then enters that folder and environment and begins its work. When the
-other end closes, the kernel and its group are killed; so are all when the process that began this one is gone, however it ended.
+{"taken": {"env": {...}, "cwd": folder}} to a kernel that waits, which then enters that folder and environment and begins its work; it
+answers {"taken": true} itself: it lives. When the other end closes, the kernel and its group are killed; so are all when the process that
+began this one is gone, however it ended.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any, NoReturn
 
@@ -164,7 +166,7 @@ class Server:
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if pid == 0:
-            return self._child(request, gate)
+            return self._child(request, gate, line.channel)
         if gate >= 0:
             os.close(gate)
         line.pid = pid
@@ -193,8 +195,12 @@ class Server:
         shutil.rmtree(os.path.dirname(self._listener.getsockname()), ignore_errors=True)
         os._exit(0)
 
-    def _child(self, request: Mapping[str, Any], gate: int) -> Act:
-        """Leave everything of the server behind; what is left to do, once its loop is left too. `gate` is the pipe to wait at, or -1."""
+    def _child(self, request: Mapping[str, Any], gate: int, channel: socket.socket) -> Act:
+        """Leave everything of the server behind; what is left to do, once its loop is left too.
+
+        `gate` is the pipe to wait at, or -1; who waits there says on its `channel` that it was taken.
+        """
+        wait = partial(_wait, gate, channel.dup()) if gate >= 0 else None
         os.setsid()
         _die_with_parent()
         signal.set_wakeup_fd(-1)
@@ -215,7 +221,7 @@ class Server:
         _enter(request["cwd"])
         if "command" in request:
             return lambda: _become_program(request["command"], request["env"])
-        return lambda: _become_kernel(request["argv"], request["env"], gate)
+        return lambda: _become_kernel(request["argv"], request["env"], wait)
 
 
 def _become_program(command: list[str], environment: Mapping[str, str]) -> NoReturn:
@@ -225,19 +231,21 @@ def _become_program(command: list[str], environment: Mapping[str, str]) -> NoRet
     os.execvpe(command[0], command, environment)
 
 
-def _become_kernel(argv: list[str], environment: Mapping[str, str], gate: int) -> None:
+def _become_kernel(argv: list[str], environment: Mapping[str, str], wait: Act | None) -> None:
     from .kernel_app import main
 
     _begin_anew(environment)
-    main(argv, None if gate < 0 else lambda: _wait(gate))
+    main(argv, wait)
 
 
-def _wait(gate: int) -> None:
+def _wait(gate: int, channel: socket.socket) -> None:
     """Wait until somebody takes this kernel, and enter their folder and environment; end when nobody does."""
     with open(gate, "rb") as pipe:
         line = pipe.readline() if select.select([pipe], [], [], _UNTAKEN_SECONDS)[0] else b""
     if not line:
         os._exit(0)
+    with channel, contextlib.suppress(OSError):  # one who is gone has the server kill this kernel
+        channel.sendall(json.dumps({"taken": True}).encode() + b"\n")
     told = json.loads(line)
     _enter(told["cwd"])
     _begin_anew(told["env"])

@@ -225,6 +225,7 @@ class Child:
     def __init__(self, channel: socket.socket, log: Path, server_words: Any) -> None:
         self._channel, self._log = channel, log
         self._received = b""
+        self._taken = False
         self.returncode: int | None = None
         self.pid = 0
         while not self.pid:
@@ -233,12 +234,14 @@ class Child:
                 raise KernelServerLost(server_words())
 
     def take(self, environment: Mapping[str, str], cwd: str) -> bool:
-        """Let a kernel that waits begin its work; False when it does not live any more."""
+        """Let a kernel that waits begin its work; False when it does not live any more, which its server may not have noticed yet."""
         if self.poll() is None:
             with contextlib.suppress(OSError):
                 self._channel.sendall(json.dumps({"taken": {"env": dict(environment), "cwd": cwd}}).encode() + b"\n")
-                return True
-        return False
+                while not self._taken and self.returncode is None:
+                    if not select.select([self._channel], [], [], _ANSWER_SECONDS)[0] or not self._receive():
+                        break
+        return self._taken
 
     def poll(self) -> int | None:
         """The exit status (negative: the signal that killed it), or None while it lives."""
@@ -288,6 +291,7 @@ class Child:
         *lines, self._received = (self._received + data).split(b"\n")
         for message in map(json.loads, lines):
             self.pid = message.get("pid", self.pid)
+            self._taken = message.get("taken", self._taken)
             self.returncode = message.get("exit", self.returncode)
         if not data and self.returncode is None:
             self.returncode = -signal.SIGKILL
