@@ -1,4 +1,4 @@
-import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ILayoutRestorer, JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { PathExt } from '@jupyterlab/coreutils';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { INotebookTracker } from '@jupyterlab/notebook';
@@ -15,13 +15,16 @@ import { Server } from './server';
 import { Settings } from './settings';
 import { MlopsPanel } from './sidepanel';
 
+/** How long the file browser may take to find its folder, in ms, before it is taken to be where it wants to be: the folder may be gone. */
+const PATIENCE = 5000;
+
 /** The panel beside the notebook, and what the other plugins may ask of it. */
 export const sidebar: JupyterFrontEndPlugin<IPanel> = {
   id: '@jupyter-mlops/labextension:plugin',
   description: 'A panel with runs, data, pipelines, models and monitoring.',
   autoStart: true,
   provides: IPanel,
-  optional: [INotebookTracker, IDefaultFileBrowser, ILayoutRestorer, IStateDB, ITranslator, ISettingRegistry],
+  optional: [INotebookTracker, IDefaultFileBrowser, ILayoutRestorer, IStateDB, ITranslator, ISettingRegistry, JupyterFrontEnd.ITreeResolver],
   activate: (
     app: JupyterFrontEnd,
     notebooks: INotebookTracker | null,
@@ -29,7 +32,8 @@ export const sidebar: JupyterFrontEndPlugin<IPanel> = {
     restorer: ILayoutRestorer | null,
     state: IStateDB | null,
     translator: ITranslator | null,
-    registry: ISettingRegistry | null
+    registry: ISettingRegistry | null,
+    tree: JupyterFrontEnd.ITreeResolver | null
   ): IPanel => {
     const texts = translator?.load('jupyter_mlops');
     if (texts) {
@@ -41,7 +45,7 @@ export const sidebar: JupyterFrontEndPlugin<IPanel> = {
     panel.title.caption = t('MLOps: runs, data, pipelines, models, monitoring');
     app.shell.add(panel, 'left', { rank: 600, type: 'MLOps' });
     restorer?.add(panel, panel.id);
-    follow(context, app, notebooks, files);
+    follow(context, app, notebooks, files, tree);
     // The sections' code comes once nothing else is to be done, so that the panel opens at once.
     void app.restored.then(() => window.requestIdleCallback(() => void import('./sections/all'), { timeout: 5000 }));
     const open = (section: string): Promise<any> => {
@@ -55,15 +59,22 @@ export const sidebar: JupyterFrontEndPlugin<IPanel> = {
 };
 
 /** Keep the context at the place that the reader is at: the current notebook's, else the file browser's. */
-function follow(context: Context, app: JupyterFrontEnd, notebooks: INotebookTracker | null, files: IDefaultFileBrowser | null): void {
+function follow(
+  context: Context,
+  app: JupyterFrontEnd,
+  notebooks: INotebookTracker | null,
+  files: IDefaultFileBrowser | null,
+  tree: JupyterFrontEnd.ITreeResolver | null
+): void {
   const local = (path: string): string => app.serviceManager.contents.localPath(path);
-  let restored = false;
+  const browsed = (): string => local(files?.model.path ?? '');
+  let settled = false;
   const look = (): void => {
-    if (!restored) {
+    if (!settled) {
       return;
     }
     const notebook = local(notebooks?.currentWidget?.context.path ?? '');
-    const folder = notebook ? PathExt.dirname(notebook) : local(files?.model.path ?? '');
+    const folder = notebook ? PathExt.dirname(notebook) : browsed();
     context.move({ folder: folder === '.' ? '' : folder, notebook });
   };
   notebooks?.currentChanged.connect((_, current) => {
@@ -71,8 +82,21 @@ function follow(context: Context, app: JupyterFrontEnd, notebooks: INotebookTrac
     look();
   });
   files?.model.pathChanged.connect(look);
-  void app.restored.then(() => {
-    restored = true;
+  // Until the file browser stands where it stood, or where the address says, it is at the root: another project, maybe.
+  const arrived = async (): Promise<void> => {
+    if (files) {
+      await files.model.restored;
+      const asked = await tree?.paths;
+      const path = asked?.browser || asked?.file || '';
+      const wanted = PathExt.extname(path) ? PathExt.dirname(path) : path;
+      while (wanted && browsed() !== wanted) {
+        await new Promise<void>(resolve => files.model.pathChanged.connect(() => resolve()));
+      }
+    }
+  };
+  const patience = new Promise<void>(resolve => setTimeout(resolve, PATIENCE));
+  void Promise.all([app.restored, Promise.race([arrived(), patience])]).then(() => {
+    settled = true;
     look();
   });
 }

@@ -65,12 +65,19 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture
 def folder(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """An empty project folder below the server's; the kernels and workers that it got are ended afterwards."""
+    """An empty project folder below the server's; the kernels and workers that it got are ended afterwards.
+
+    What belongs to it never goes to the project of the folder above, where the file browser is for a moment as a page is loaded.
+    """
     made = lab.root / re.sub(r"\W+", "-", request.node.name).strip("-")
     made.mkdir()
     yield with_database(made)
     lab.end_kernels()
     end_workers(made)
+    if (lab.root / ".mlops").exists():
+        end_workers(lab.root)
+        shutil.rmtree(lab.root / ".mlops")
+        raise AssertionError("the server's root became a project")
 
 
 @pytest.fixture
