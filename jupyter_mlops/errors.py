@@ -20,6 +20,7 @@ MlopsError                      (exit status 2)
 └── StoreError                  a store cannot be reached or written
     ├── DiskFull
     ├── LeaseLost               another took over what this process was doing
+    ├── NewerFormat             a newer version of this package wrote it
     └── WorkerUnavailable
 """
 
@@ -163,6 +164,16 @@ class LeaseLost(StoreError):
 
     def __init__(self, name: str, owner: str) -> None:
         super().__init__(f"The lease of {name[:16]} was taken over from {owner}, which was not heard of in time: what it did is not kept.")
+
+
+class NewerFormat(StoreError):
+    """A newer version of this package wrote a file or database in a way that this one cannot read."""
+
+    def __init__(self, where: str, found: int, known: int) -> None:
+        super().__init__(
+            f"{where} was written by a newer jupyter_mlops (format {found}, this version reads up to {known}): upgrade this package "
+            "(python -m pip install -U jupyter_mlops); it is left as it is."
+        )
 
 
 class WorkerUnavailable(StoreError):

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import MlopsError
 from ..records import to_json
-from . import limits
+from . import formats, limits
 from .notebook_json import Objects, as_json, code_cell, notebook, notebook_output
 from .runs import RunState, SessionState
 
@@ -121,23 +121,25 @@ def history_notebook(events: Sequence[Mapping[str, Any]], own: set[int], objects
     `recordings.portable`), so that another machine can replay from this file alone.
     """
     cells = [_cell(event, event["seq"] in own, objects) for event in events]
-    return as_json(notebook(cells, **({} if told is None else {"mlops": to_json(told)})))
+    return as_json(notebook(cells, **({} if told is None else {"mlops": {"format": formats.HISTORY} | to_json(told)})))
 
 
 def events_of(content: bytes) -> list[dict[str, Any]]:
-    """The CellEvents, as JSON, that `history_notebook` wrote."""
-    cells = json.loads(content)["cells"]
+    """The CellEvents, as JSON, that `history_notebook` wrote. Raises NewerFormat."""
+    document = json.loads(content)
+    formats.check(f"The run's {HISTORY} in MLflow", document["metadata"].get("mlops", {}).get("format"), formats.HISTORY)
+    cells = document["cells"]
     return [cell["metadata"]["mlops"] | {"source": cell["source"]} for cell in cells if "mlops" in cell.get("metadata", {})]
 
 
 def recording_of(content: bytes) -> dict[str, Any] | None:
     """What `history_notebook` was told of the session, with the events and the outputs of the run's own; None where it was not told."""
-    document = json.loads(content)
+    events, document = events_of(content), json.loads(content)
     told: dict[str, Any] | None = document["metadata"].get("mlops")
     if told is None:
         return None
     shown = {cell["metadata"]["mlops"]["seq"]: [_shown(output) for output in cell["outputs"]] for cell in document["cells"]}
-    return told | {"events": [event | {"outputs": shown[event["seq"]]} for event in events_of(content)]}
+    return told | {"events": [event | {"outputs": shown[event["seq"]]} for event in events]}
 
 
 def _shown(output: Mapping[str, Any]) -> dict[str, Any]:

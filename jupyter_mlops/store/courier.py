@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors import NewerFormat
 from . import journal
 from .attach import Attachment
 from .deliver import Delivery, Waiting
@@ -58,6 +59,7 @@ class Courier:
         self._looked = 0.0
         self._mutex = threading.RLock()
         self._troubles: dict[str, str] = {}
+        self._newer = set[str]()
 
     def read(self) -> bool:
         """Take in what the journals have that is new; whether there was anything."""
@@ -65,7 +67,13 @@ class Courier:
             self._list()
             fresh = False
             for followed in list(self._followed.values()):
-                fresh = self._tail(followed) or fresh
+                try:
+                    fresh = self._tail(followed) or fresh
+                except NewerFormat as error:
+                    # It stays as it is, for the version that can read it.
+                    self._troubles[followed.session.id] = str(error)
+                    self._newer.add(followed.path.stem)
+                    del self._followed[followed.path.stem]
             return fresh
 
     def deliver(self) -> None:
@@ -136,7 +144,7 @@ class Courier:
 
     def sizes(self) -> dict[str, int]:
         """The size of each followed journal now, in bytes: what `delivered` is compared with."""
-        return {path.stem: _size(path) for path in journal.journals(self._home)}
+        return {path.stem: _size(path) for path in journal.journals(self._home) if path.stem not in self._newer}
 
     def delivered(self, sizes: dict[str, int]) -> bool:
         """Whether everything up to these sizes is delivered (or waits for the user's own code alone)."""
@@ -174,7 +182,7 @@ class Courier:
         self._listed, self._looked = stamp, now
         for path in journal.journals(self._home):
             session = path.stem
-            if session in self._followed or (session in self._over and _size(path) <= self._over[session]):
+            if session in self._followed or session in self._newer or (session in self._over and _size(path) <= self._over[session]):
                 continue
             self._followed[session] = _Followed(path, _unread(path))
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import locks
+from . import formats, locks
 
 RETRY_SECONDS = 1.0
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=str).encode
@@ -36,9 +36,8 @@ class Journal:
         self.path = home / "journal" / f"{self.session}.jsonl"
         self.trouble: str | None = None
         self._lock_path = self.path.with_suffix(".lock")
-        self._header = encode(
-            {"kind": "session", "version": 1, "cwd": os.getcwd(), **header, "session": self.session, "tracking_uri": _destination(header)}
-        )
+        given = {"cwd": os.getcwd(), **header, "session": self.session, "tracking_uri": _destination(header)}
+        self._header = encode({"kind": "session", "version": formats.JOURNAL, **given})
         self._pending = bytearray()
         self._file: int | None = None
         self._lock: int | None = None
@@ -158,7 +157,7 @@ def encode(record: Mapping[str, Any]) -> bytes:
 
 
 def read(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """The records from byte `offset` on, and the offset after the last whole line; damaged lines are left out."""
+    """The records from byte `offset` on, and the offset after the last whole line; damaged lines are left out. Raises NewerFormat."""
     try:
         with path.open("rb") as file:
             file.seek(offset)
@@ -166,7 +165,10 @@ def read(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
     except FileNotFoundError:
         return [], offset
     whole = data.rfind(b"\n") + 1
-    records = (_decode(line) for line in data[:whole].split(b"\n") if line)
+    lines = [line for line in data[:whole].split(b"\n") if line]
+    if not offset and lines:
+        formats.check(path, (_decode(lines[0]) or {}).get("version"), formats.JOURNAL)
+    records = map(_decode, lines)
     return [record for record in records if record is not None], offset + whole
 
 
@@ -189,6 +191,8 @@ def find(path: Path, marks: Iterable[bytes], offset: int = 0) -> tuple[list[dict
             for line in file:
                 if not line.endswith(b"\n"):
                     break
+                if not offset:
+                    formats.check(path, (_decode(line.rstrip(b"\n")) or {}).get("version"), formats.JOURNAL)
                 offset += len(line)
                 if any(mark in line for mark in wanted) and (record := _decode(line.rstrip(b"\n"))) is not None:
                     found.append(record)

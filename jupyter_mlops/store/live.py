@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import Settings
-from ..errors import MlopsError
+from ..errors import MlopsError, NewerFormat
 from ..records import Problem
 from . import journal
 from .runs import fold_session
@@ -25,7 +25,8 @@ def needed(settings: Settings, ledger: Ledger, objects: ObjectStore) -> set[str]
     """The digests of every object that a journal, a registered version or the result of a step refers to, but for runs that were deleted
     and transports of models that are in MLflow.
 
-    A digest counts wherever it stands: what is not understood is kept. Raises StoreError when the shared state does not answer.
+    A digest counts wherever it stands: what is not understood is kept. Raises StoreError when the shared state does not answer, and
+    NewerFormat where only a newer version of this package could tell.
     """
     from .results import relied_upon
     from .shared import SharedState
@@ -93,6 +94,8 @@ def _below(roots: set[str], objects: ObjectStore) -> set[str]:
     for digest in roots:
         try:
             found.update(snapshots.references(digest, objects))
+        except NewerFormat:  # what it needs is not known
+            raise
         except (MlopsError, ValueError, KeyError):
             try:
                 found.update(_digests(json.loads(objects.get(digest))))

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ..errors import Corrupt, MlopsError, NotKept
+from ..errors import Corrupt, MlopsError, NewerFormat, NotKept
 from ..records import Problem
 from . import packs
 from .packs import Entry, Prepared
@@ -135,7 +135,8 @@ class ObjectStore:
         """Reads every byte of every pack; yields one `Problem` for each thing that is not what was written, naming pack and object."""
         self.refresh()
         for name, error in sorted(self._damaged.items()):
-            yield Problem(what=str(error), where=f"{self.where}/packs/{name}", remedy="restore this file from a backup")
+            remedy = "upgrade this package" if isinstance(error, NewerFormat) else "restore this file from a backup"
+            yield Problem(what=str(error), where=f"{self.where}/packs/{name}", remedy=remedy)
         for name, entries in sorted(self._packs.items()):
             where = f"{self.where}/packs/{name}"
             if self.place.read(name, 0, len(packs.MAGIC)) != packs.MAGIC:
@@ -155,6 +156,7 @@ class ObjectStore:
     def dead(self, live: Iterable[str], grace: float = 3600.0) -> tuple[int, int]:
         """How many objects `gc` would delete, and how many bytes that would free. Nothing is changed."""
         self.refresh()
+        self._knows_all()
         keep = {bytes.fromhex(digest) for digest in live}
         with self._lock:
             found = [
@@ -170,6 +172,7 @@ class ObjectStore:
         """
         self.sweep()
         self.refresh()
+        self._knows_all()
         keep = {bytes.fromhex(digest) for digest in live}
         with self._lock:
             old = {name: entries for name, entries in self._packs.items() if self._older(name, grace)}
@@ -212,6 +215,12 @@ class ObjectStore:
                 except MlopsError as error:
                     self._damaged[name] = error
 
+    def _knows_all(self) -> None:
+        """Raises NewerFormat where a pack of a newer version is here: what it holds, and what that needs of other packs, is not known."""
+        for error in self._damaged.values():
+            if isinstance(error, NewerFormat):
+                raise error
+
     def relies(self, name: str) -> bool:
         """Marks a pack as relied upon; False when it is gone or about to go."""
         return self.place.touch(name) and not self.place.doomed(name)
@@ -247,6 +256,7 @@ class ObjectStore:
 
     def _find(self, sort: int, digest: str) -> tuple[str, Entry]:
         if not self._has(sort, digest):
+            self._knows_all()
             for name, error in self._damaged.items():
                 raise Corrupt(f"{digest} may have been in a pack that", f"{self.where}/packs/{name}") from error
             raise NotKept(digest)

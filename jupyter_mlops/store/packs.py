@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from blake3 import blake3
 
-from ..errors import Corrupt, StoreError
+from ..errors import Corrupt
+from . import formats
 
 MAGIC = b"mlopspak"
-VERSION = 1
 SUFFIX = ".pack"
 OBJECT, MANIFEST = 0, 1
 _PLAIN, _ZLIB, _ZSTD, _SHUFFLED, _BITS = 0, 1, 2, 3, 4
@@ -93,7 +93,7 @@ def restore(entry: Entry, payload: bytes, where: str) -> bytes:
 def footer(entries: Iterable[Entry]) -> bytes:
     """The last bytes of a pack: records and trailer."""
     records = b"".join(_RECORD.pack(*entry) for entry in entries)
-    return records + _TRAILER.pack(len(records), blake3(records).digest(), VERSION, MAGIC)
+    return records + _TRAILER.pack(len(records), blake3(records).digest(), formats.PACK, MAGIC)
 
 
 def footer_size(trailer: bytes, where: str) -> int:
@@ -103,8 +103,7 @@ def footer_size(trailer: bytes, where: str) -> int:
     size, _, version, magic = _TRAILER.unpack(trailer)
     if magic != MAGIC:
         raise Corrupt("A pack", where)
-    if version > VERSION:
-        raise StoreError(f"{where} was written by a newer jupyter_mlops (format {version}, not {VERSION}): upgrade jupyter_mlops.")
+    formats.check(where, version, formats.PACK)
     return int(size)
 
 

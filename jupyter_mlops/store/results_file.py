@@ -12,9 +12,11 @@ from contextlib import closing
 from typing import Any
 
 from ..config import Settings
+from . import formats
 
 _SECONDS = 5.0
 _JSON = ("parts", "outputs", "observed")
+_VERSION = "SELECT max(version) FROM formats"
 _LATEST = "SELECT * FROM commits WHERE number IN (SELECT max(number) FROM commits WHERE pipeline = ? GROUP BY step)"
 
 
@@ -27,6 +29,8 @@ def latest_of(settings: Settings, pipeline: str) -> list[dict[str, Any]] | None:
         return None
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=_SECONDS)) as connection:
+            if (connection.execute(_VERSION).fetchone()[0] or 0) > formats.SHARED:
+                return None
             connection.row_factory = sqlite3.Row
             return [decoded(dict(row)) for row in connection.execute(_LATEST, (pipeline,))]
     except sqlite3.Error:

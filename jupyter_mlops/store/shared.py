@@ -13,18 +13,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, event, text
+from sqlalchemy import Column, Connection, Engine, Integer, MetaData, String, Table, create_engine, event, insert, select, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from ..config import Settings
 from ..errors import SettingsError, StoreError
+from . import formats
 from .disks import is_local
 from .journal import make_private
 
 tables = MetaData()
 """Every table of the shared state."""
+
+VERSIONS = Table("formats", tables, Column("part", String(32), primary_key=True), Column("version", Integer, nullable=False))
+"""The version of the shared state, which all its tables have together; a database without this table is of the first."""
 
 PATIENCE = 10.0
 """Seconds for which a database that does not answer is asked again before a transaction begins."""
@@ -41,7 +45,7 @@ _NAMES = {
 class SharedState:
     """The database of a project's settings. Nothing is opened before the first use; a forked child opens connections of its own.
 
-    Raises SettingsError for a URL that cannot be used, StoreError (from every method) for a database that does not answer.
+    Raises SettingsError for a URL that cannot be used; from every method, StoreError for a database that does not answer, and NewerFormat.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -140,7 +144,10 @@ class SharedState:
         wanted = set(tables.tables)
         with engine.connect() as connection:
             there = set(connection.exec_driver_sql(_NAMES[self.url.get_backend_name()]).scalars())
-        if wanted <= there:
+            if VERSIONS.name in there:
+                formats.check(self.where, connection.execute(select(VERSIONS.c.version)).scalar(), formats.SHARED)
+        # A database of the first version may be one that nobody may write to any more: it is read as it is.
+        if wanted - {VERSIONS.name} <= there:
             self._made = wanted
             return
         with engine.connect().execution_options(mlops_begin="IMMEDIATE") as connection, connection.begin():
@@ -148,6 +155,8 @@ class SharedState:
                 # Two processes that make one table at the same time would get in each other's way, in spite of IF NOT EXISTS.
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             tables.create_all(connection)
+            if connection.execute(select(VERSIONS.c.version)).scalar() is None:
+                connection.execute(insert(VERSIONS).values(part="all", version=formats.SHARED))
         self._made = wanted
 
     def _unreachable(self, error: DBAPIError) -> StoreError:

@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError, NotFound, StoreError
+from ..errors import DataError, NotFound
 from ..records import Diff, Snapshot
-from . import packs
+from . import formats, packs
 from .columns import Frozen, canonical, column_digest, value_digest
 from .objects import Batch, ObjectStore
-
-FORMAT = 1
 
 
 def freezable(value: Any) -> str | None:
@@ -150,7 +148,7 @@ def _keep(whole: str, plain: dict[str, Any], store: Callable[[Batch], list[dict[
             manifest = manifest_of(whole, objects)
             if all(present(part, batch) for part in manifest["parts"]):
                 return record_of(whole, manifest, name, 0)
-        manifest = {"format": FORMAT, "created": time.time(), **plain, "parts": store(batch)}
+        manifest = {"format": formats.SNAPSHOT, "created": time.time(), **plain, "parts": store(batch)}
         batch.append(packs.manifest(bytes.fromhex(whole), canonical(manifest)))
     return record_of(whole, manifest, name, batch.stored)
 
@@ -174,8 +172,7 @@ def record_of(digest: str, manifest: Mapping[str, Any], name: str = "", stored: 
 def manifest_of(digest: str, objects: ObjectStore) -> dict[str, Any]:
     """How a snapshot of this full digest is kept. Raises NotKept where it is not here."""
     manifest: dict[str, Any] = json.loads(objects.manifest(digest))
-    if manifest["format"] > FORMAT:
-        raise StoreError(f"Snapshot {digest[:16]} was taken by a newer jupyter_mlops (format {manifest['format']}): upgrade jupyter_mlops.")
+    formats.check(f"Snapshot {digest[:16]}", manifest["format"], formats.SNAPSHOT)
     return manifest
 
 

@@ -10,10 +10,13 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from ..errors import NewerFormat
 from ..records import Run, to_json
+from . import formats
 from .journal import make_private
 
 _SCHEMA = """
@@ -43,26 +46,21 @@ def recent(home: Path, experiment: str | None = None, limit: int = 200) -> list[
     Reads the ledger only and never waits for the worker: [] while there is none.
     """
     query = "SELECT record, class FROM runs WHERE deleted = 0 AND (?1 IS NULL OR experiment = ?1) ORDER BY started DESC LIMIT ?2"
-    try:
-        connection = sqlite3.connect(f"{(home / 'state.db').absolute().as_uri()}?mode=ro", uri=True, timeout=0.2)
-        try:
-            rows = connection.execute(query, (experiment, limit)).fetchall()
-        finally:
-            connection.close()
-    except sqlite3.Error:
-        return []
-    return [json.loads(record) | {"class": name} for record, name in rows]
+    return [json.loads(record) | {"class": name} for record, name in _rows(home, query, experiment, limit)]
 
 
 def servers(home: Path) -> list[str]:
     """The tracking URIs that runs were delivered to; [] while there is no ledger."""
+    return [uri for (uri,) in _rows(home, "SELECT DISTINCT tracking_uri FROM runs")]
+
+
+def _rows(home: Path, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    """What the ledger answers; [] while there is none, and where only a newer version of this package can read it."""
     try:
-        connection = sqlite3.connect(f"{(home / 'state.db').absolute().as_uri()}?mode=ro", uri=True, timeout=0.2)
-        try:
-            return [uri for (uri,) in connection.execute("SELECT DISTINCT tracking_uri FROM runs")]
-        finally:
-            connection.close()
-    except sqlite3.Error:
+        with closing(sqlite3.connect(f"{(home / 'state.db').absolute().as_uri()}?mode=ro", uri=True, timeout=0.2)) as connection:
+            formats.check(home / "state.db", connection.execute("PRAGMA user_version").fetchone()[0], formats.LEDGER)
+            return connection.execute(query, values).fetchall()
+    except (sqlite3.Error, NewerFormat):
         return []
 
 
@@ -83,7 +81,7 @@ def tell_trouble(home: Path, why: str) -> None:
 
 
 class Ledger:
-    """The writing side. Safe to use from several threads of the worker; every call is one transaction."""
+    """The writing side. Safe to use from several threads of the worker; every call is one transaction. Raises NewerFormat."""
 
     def __init__(self, home: Path) -> None:
         make_private(home / "journal")
@@ -106,10 +104,12 @@ class Ledger:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
         try:
+            formats.check(self._path, connection.execute("PRAGMA user_version").fetchone()[0], formats.LEDGER)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.executescript(_SCHEMA)
-        except sqlite3.Error:
+            connection.execute(f"PRAGMA user_version={formats.LEDGER}")
+        except (sqlite3.Error, NewerFormat):
             connection.close()
             raise
         return connection

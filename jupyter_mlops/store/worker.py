@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import config
 from ..config import Settings
-from ..errors import WorkerUnavailable
+from ..errors import MlopsError, WorkerUnavailable
 from . import locks
 from .channel import Channel
 from .client import stamp
@@ -35,6 +35,7 @@ LOG_BYTES = 2 * 10**6
 _BUSY_WAIT = 0.05
 _ALIVE_WAIT = 0.15
 _IDLE_WAIT = 0.5
+_REFUSING_SECONDS = 2.0
 _ELECTION_SECONDS = 0.5
 _SUCCESSION_SECONDS = 20.0
 
@@ -54,7 +55,7 @@ class Worker:
         self._last_request = time.monotonic()
         self._requests = 0
         self._answer: Callable[[str, Mapping[str, Any]], Any] | None = None
-        self._failure = ""
+        self._failure: MlopsError | None = None
 
     def serve(self) -> None:
         """Answer and deliver until there is nothing left to do."""
@@ -67,14 +68,19 @@ class Worker:
             self._follow(courier)
             close()
         except Exception as error:
-            self._failure = f"{type(error).__name__}: {error}"
+            self._failure = error if isinstance(error, MlopsError) else WorkerUnavailable(f"{type(error).__name__}: {error}")
+            tell_trouble(self._settings.home, str(self._failure))
             self._ready.set()
+            self._refuse()
             raise
         finally:
             card.unlink(missing_ok=True)
             channel.close()
 
     def _assemble(self) -> tuple[Courier, Callable[[], None]]:
+        from .state import Ledger
+
+        ledger = Ledger(self._settings.home)  # refused or not before the time that MLflow takes
         from .tracking_server import Servers, configure  # loads MLflow: the socket answers before this
 
         configure(self._settings.project)
@@ -84,10 +90,8 @@ class Worker:
         from .models import ModelSaver
         from .objects import own_objects
         from .queries import Queries
-        from .state import Ledger
         from .verbs import Verbs
 
-        ledger = Ledger(self._settings.home)
         servers = Servers(self._settings.project)
         objects = own_objects(self._settings)
         delivery = Delivery(self._settings, ledger, servers, objects)
@@ -116,11 +120,16 @@ class Worker:
         try:
             self._ready.wait()
             if self._answer is None:
-                raise WorkerUnavailable(self._failure)
+                raise self._failure or WorkerUnavailable("it ended")
             return self._answer(verb, arguments)
         finally:
             self._requests -= 1
             self._last_request = time.monotonic()
+
+    def _refuse(self) -> None:
+        """Let those who ask hear why there is no answer, before this process ends."""
+        while time.monotonic() - self._last_request < _REFUSING_SECONDS or self._requests:
+            time.sleep(_BUSY_WAIT)
 
     def _follow(self, courier: Courier) -> None:
         quiet_since = time.monotonic()

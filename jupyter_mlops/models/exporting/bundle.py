@@ -26,13 +26,12 @@ from ...config import Settings
 from ...errors import NotFound, UsageError
 from ...pipelines.exporting.export_marks import is_untouched, marked
 from ...records import ModelVersion, to_json
-from ...store import registry
+from ...store import formats, registry
 from .requirements import Lock, locked
 from .wheel import NAME as WHEEL
 from .wheel import wheel
 
 MODEL, DESCRIBED, SUMS, REQUIREMENTS = "model", "model.json", "SHA256SUMS", "requirements.txt"
-FORMAT = 1
 _LIBRARIES = {"pytorch": "torch"}
 """MLflow's names of flavors whose module is called otherwise."""
 
@@ -45,15 +44,14 @@ def is_bundle(folder: Path) -> bool:
 def read(folder: Path) -> ModelVersion:
     """The version that a folder holds; its files are in `folder / MODEL`, and are to be checked against its digest before they are read.
 
-    Raises NotFound for a folder that is none, UsageError for one of a later format.
+    Raises NotFound for a folder that is none, NewerFormat for one of a later format.
     """
     try:
         told = json.loads((folder / DESCRIBED).read_text(encoding="utf-8"))
-        written, version = int(told["format"]), ModelVersion.from_json(told["version"])
+        formats.check(folder, int(told["format"]), formats.EXPORTED)
+        version = ModelVersion.from_json(told["version"])
     except (OSError, ValueError, KeyError, TypeError):
         raise NotFound("exported model in", str(folder), "`mlops export NAME@champion --to docker` writes such a folder.") from None
-    if written > FORMAT:
-        raise UsageError(f"{folder} was exported by a newer jupyter_mlops (format {written}): upgrade jupyter_mlops.")
     return version
 
 
@@ -72,7 +70,7 @@ def write(settings: Settings, version: ModelVersion, folder: Path, texts: Mappin
     folder.mkdir(parents=True, exist_ok=True)
     _replace(files, folder / MODEL)
     plain = replace(version, aliases=(), uri="", source="", tags={})
-    described = json.dumps({"format": FORMAT, "version": to_json(plain)}, indent=2, sort_keys=True, default=str)
+    described = json.dumps({"format": formats.EXPORTED, "version": to_json(plain)}, indent=2, sort_keys=True, default=str)
     _put(folder / DESCRIBED, (described + "\n").encode())
     _put(folder / SUMS, _sums(folder).encode())
     for old in folder.glob("*.whl"):

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from ...config import Settings
 from ...errors import StoreError
-from ...store import locks
+from ...store import formats, locks
 from ...store.journal import make_private
 
 GRACE_SECONDS = 600.0
@@ -68,6 +68,7 @@ class Manifest:
     retired: dict[str, float] = field(default_factory=dict)
     written: dict[str, int] = field(default_factory=dict)
     losses: list[dict[str, Any]] = field(default_factory=list)
+    format: int = formats.PREDICTIONS
 
     def schema(self, segment: Segment) -> pa.Schema:
         """The schema of a segment."""
@@ -102,13 +103,14 @@ def models(settings: Settings) -> list[str]:
 
 
 def load(folder: Path) -> Manifest:
-    """The manifest as it is now."""
+    """The manifest as it is now. Raises StoreError where it cannot be read."""
     try:
         plain = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return Manifest()
     except (OSError, ValueError) as error:
         raise StoreError(f"{folder / 'manifest.json'} cannot be read ({error}): restore it from a backup.") from error
+    formats.check(folder, plain.get("format"), formats.PREDICTIONS)
     plain["segments"] = [Segment(**item) for item in plain["segments"]]
     plain["labels"] = [LabelFile(**item) for item in plain["labels"]]
     return Manifest(**plain)

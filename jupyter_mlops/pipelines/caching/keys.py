@@ -201,7 +201,7 @@ def _notebook(path: str) -> dict[str, Any]:
     from ..definition.notebooks import PARAMETERS, of_content
 
     content = json.loads(Path(path).read_bytes())
-    declared = of_content(content)
+    declared = of_content(content, path)
     cells = [cell for sheet in content["worksheets"] for cell in sheet["cells"]] if "worksheets" in content else content["cells"]
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     # A source may be one text or its lines; nbformat 3 called it input.

@@ -112,6 +112,7 @@ _STEP = Table(
 PIPELINE = Table(
     "a table with the key 'steps'",
     {
+        "format": Key(Number("1", whole=True, least=1), "The version of these keys (default: 1)."),
         "name": Key(
             Text("a name without slashes, not starting with a point", r"^[^./\\][^/\\]*$"), "The default is the name of the file or folder."
         ),

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...errors import PipelineError
 from ...records import Pipeline, PipelineStep
+from ...store import formats
 from . import checks, graph, notebooks, templates, yaml_lines
 from .annotations import fits
 from .grammar import KINDS, PIPELINE
@@ -27,12 +28,14 @@ def load(path: Path) -> Pipeline:
     """The pipeline that a file defines, checked as far as can be told without running it; `parameters` then fills its templates.
 
     Inputs are as `PipelineStep` has them: `step.output` exactly where `graph.reference` finds a step, else a path, a URL, or a query.
-    Raises PipelineError.
+    Raises PipelineError, and NewerFormat for a file whose keys only a newer version of this package knows.
     """
     if not path.is_file():
         beside = sorted(item.name for item in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
         raise PipelineError(f"there is no file {shown(path)}{nearest(path.name, beside, alike=0.8)}")
     document = yaml_lines.read(path)
+    if isinstance(document.values, Mapping):
+        formats.check(document.file, document.values.get("format"), formats.PIPELINE)
     try:
         _unquoted(document)
         pipeline = _built(PIPELINE.read(document.values, ()), path.resolve(), document)

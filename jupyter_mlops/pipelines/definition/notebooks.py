@@ -14,6 +14,7 @@ from ...code.literals import NotLiteral, dotted, literal, words
 from ...code.notebook_syntax import magic_of, parse_cell
 from ...errors import PipelineError
 from ...records import Parameter
+from ...store import formats
 from .annotations import type_of
 from .wording import nearest, shown
 
@@ -50,13 +51,14 @@ _read: dict[Path, tuple[tuple[int, int, int], Declared]] = {}
 
 
 def declared(path: Path) -> Declared:
-    """What the notebook declares; read again only when its file changed. Raises PipelineError where it is missing or no notebook."""
+    """What the notebook declares; read again only when its file changed. Raises PipelineError where it is missing or no notebook, and
+    NewerFormat where it is a step that a newer version of this package wrote."""
     try:
         found = path.stat()
         stat = (found.st_size, found.st_mtime_ns, found.st_ino)
         known = _read.get(path)
         if known is None or known[0] != stat:
-            known = _read[path] = (stat, of_content(json.loads(path.read_bytes())))
+            known = _read[path] = (stat, of_content(json.loads(path.read_bytes()), shown(path)))
     except OSError:
         raise PipelineError(f"there is no notebook {shown(path)}{_beside(path)}") from None
     except (ValueError, LookupError, TypeError, AttributeError):
@@ -64,8 +66,8 @@ def declared(path: Path) -> Declared:
     return known[1]
 
 
-def of_content(notebook: Mapping[str, Any]) -> Declared:
-    """What a notebook declares, from its JSON (nbformat 3 or 4)."""
+def of_content(notebook: Mapping[str, Any], where: str = "The notebook") -> Declared:
+    """What a notebook declares, from its JSON (nbformat 3 or 4); `where` names it in an error."""
     metadata = notebook["metadata"]
     cells = [cell for sheet in notebook["worksheets"] for cell in sheet["cells"]] if "worksheets" in notebook else notebook["cells"]
     spec = metadata.get("kernelspec") or {}
@@ -77,7 +79,7 @@ def of_content(notebook: Mapping[str, Any]) -> Declared:
     said = replace(said, language="python")
     top, bottom = _tagged(cells, PARAMETERS), _tagged(cells, OUTPUTS)
     if top is not None:
-        said = _with_parameters(said, top, _sources(metadata))
+        said = _with_parameters(said, top, _sources(metadata, where))
     return said if bottom is None else _with_outputs(said, bottom)
 
 
@@ -100,9 +102,10 @@ def _tagged(cells: Sequence[Mapping[str, Any]], tag: str) -> str | None:
     return None
 
 
-def _sources(metadata: Mapping[str, Any]) -> dict[str, str]:
+def _sources(metadata: Mapping[str, Any], where: str) -> dict[str, str]:
     """What the inputs of a notebook that was cut as a step are read from, by name."""
     step = (metadata.get("mlops") or {}).get("step") or {}
+    formats.check(where, step.get("format"), formats.STEP)
     return {item["name"]: item.get("source", "") for item in step.get("parameters", ())}
 
 

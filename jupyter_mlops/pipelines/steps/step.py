@@ -19,6 +19,7 @@ from ...replay import materials
 from ...replay.recording import Recording
 from ...replay.script import made_unseeded
 from ...replay.slicing import DEFAULT, Slicing, proved_together, sliced
+from ...store import formats
 from ...store.notebook_json import as_json
 from ...store.objects import ObjectStore
 from . import layout as laying
@@ -268,7 +269,7 @@ def _about(made: Step, recording: Recording) -> str:
 def _declaration(made: Step) -> dict[str, Any]:
     """What the notebook says of itself to programs."""
     told: dict[str, Any] = to_json(made)
-    return {name: value for name, value in told.items() if name in ("run", "parameters", "outputs", "proof")}
+    return {"format": formats.STEP} | {name: value for name, value in told.items() if name in ("run", "parameters", "outputs", "proof")}
 
 
 def _markdown(recording: Recording) -> dict[int, list[str]]:
