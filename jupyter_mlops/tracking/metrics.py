@@ -112,6 +112,12 @@ def of_result(site: Site, result: Any) -> Found:
             _add_scores(found, str(key), scores)
     elif site.name == "cross_val_score" and result is not None:
         _add_scores(found, next(iter(site.writes)) if len(site.writes) == 1 else site.name, result)
+    elif site.name == "cv" and callable(items := getattr(result, "items", None)):
+        # A frame (XGBoost, CatBoost) or lists by name (LightGBM): means and deviations over the folds, round by round.
+        for key, scores in items():
+            steps = values.series(scores) if key != "iterations" else None
+            if steps is not None and len(steps) <= _LONGEST_SCORES:
+                found.series[str(key)] = list(enumerate(steps))
     elif site.name in ("learning_curve", "validation_curve") and isinstance(result, tuple):
         # Both give train and test scores as their first arrays of points x folds.
         curves = [item for item in result if getattr(item, "ndim", 0) == 2]
