@@ -294,7 +294,10 @@ class _Proof:
 
     def _of_run(self, item: Sought, recording: Recording, played: Played, player: Player) -> list[Finding]:
         """The result in that run of the replay which gives it again, if one does."""
-        run = replace(recording.run, inputs=(), params={})
+        kept = {event.seq for event in recording.events}
+        # Its first cell may be one that the slice leaves out: both are told by those that are left.
+        cells = tuple(seq for seq in recording.run.cells if seq in kept) or recording.run.cells
+        run = replace(recording.run, inputs=(), params={}, cells=cells)
         found: list[Finding] = []
         for again in run_of(played.recording.runs, run):
             pair = _with_runs(played, (replace(again, cells=run.cells, parent=run.parent),))

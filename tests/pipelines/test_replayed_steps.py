@@ -53,7 +53,9 @@ def test_steps_side_by_side_are_replayed_each_with_its_own_files(project: Path) 
         assert (again.verdict, again.score) == ("identical", 1.0), again.first
         kinds = {result.kind for result in again.results}
         assert {"metric", "model", "frame", "output", "file", "parameter"} <= kinds
-    cut = mlops.slice(runs["fit-2"], "accuracy")
-    assert cut.proof == "minimal"
+    # The value that the pipeline gave takes the place of the notebook's own, with which the run began.
+    cut = mlops.slice(runs["fit-1"], "model")
+    assert (cut.proof, cut.why) == ("minimal", "")
     assert "wine.describe()" not in cut.source
-    assert "C: float = 1.0" in cut.source
+    assert "C = 0.5" in cut.source
+    assert "C: float = 1.0" not in cut.source
