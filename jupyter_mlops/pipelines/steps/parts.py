@@ -13,6 +13,9 @@ from ...code.notebook_syntax import UNREADABLE, Cell, parse_cell, parse_python
 from ...code.statements import Statement, analyse
 from ...records import Piece
 
+INJECTED = "Parameters"
+"""What papermill heads its own cell of parameters with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -74,7 +77,8 @@ def _parts(seq: int, cell: Cell, statements: Sequence[Statement]) -> Iterator[Pa
         # A comment above several statements without comments of their own is a heading of them all.
         after = ends.get(item.end_line + 1)
         heads = after is not None and not _behind(cell.lines[after - 1])
-        comment = behind or ("" if heads else " ".join(above))
+        # What papermill writes above the values that it was given says nothing about them.
+        comment = behind or ("" if heads or above == [INJECTED] else " ".join(above))
         yield Part(seq, "\n".join(cell.lines[first - 1 : item.end_line]), comment)
 
 
