@@ -34,10 +34,10 @@ def ensure_worker(settings: Settings) -> None:
     if not locks.is_held(home / "worker.lock"):
         _spawn(settings)
         return
-    card = _card(home)
-    if card and card.get("stamp") != stamp():
+    found = card(home)
+    if found and found.get("stamp") != stamp():
         with contextlib.suppress(OSError, ValueError, MlopsError):
-            _request(card, "stop", {}, timeout=1.0)
+            _request(found, "stop", {}, timeout=1.0)
         _spawn(settings, "--succeed")
 
 
@@ -48,7 +48,8 @@ def ask(settings: Settings, verb: str, *, patience: float = 120.0, **arguments: 
 
     Raises the error that the worker raised (UsageError, NotFound, ...), and WorkerUnavailable when it cannot be started or reached.
     """
-    deadline = time.monotonic() + max(patience, float(arguments.get("timeout") or 0) + 10)
+    lasts = arguments.get("timeout")
+    deadline = time.monotonic() + max(patience, float(lasts) + 10 if lasts else 0.0)
     why = "it did not start"
     spawned = 0.0
     while time.monotonic() < deadline:
@@ -56,9 +57,9 @@ def ask(settings: Settings, verb: str, *, patience: float = 120.0, **arguments: 
             if time.monotonic() - spawned > _SPAWN_SECONDS:
                 ensure_worker(settings)
                 spawned = time.monotonic()
-            card = _card(settings.home)
-            if card.get("stamp") == stamp():
-                return _request(card, verb, arguments, timeout=deadline - time.monotonic())
+            found = card(settings.home)
+            if found.get("stamp") == stamp():
+                return _request(found, verb, arguments, timeout=deadline - time.monotonic())
         except (OSError, ValueError) as error:
             why = str(error) or type(error).__name__
         time.sleep(_POLL_SECONDS)
@@ -112,13 +113,13 @@ def stamp() -> str:
     return f"{zlib.crc32(repr(sorted(found)).encode()):08x}"
 
 
-def _card(home: Path) -> dict[str, Any]:
+def card(home: Path) -> dict[str, Any]:
     """What the running worker says about itself: {"pid", "stamp", "address", "token"}; {} while there is none."""
     try:
-        card = json.loads((home / "worker.json").read_text(encoding="utf-8"))
+        told = json.loads((home / "worker.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return card if isinstance(card, dict) else {}
+    return told if isinstance(told, dict) else {}
 
 
 def _spawn(settings: Settings, *options: str) -> None:

@@ -15,8 +15,6 @@ from mlflow.utils.validation import (
     MAX_INPUT_TAG_VALUE_SIZE,
 )
 
-from .limits import text
-
 
 class SnapshotSource(DatasetSource):
     """Data frozen by content: its whole digest, and where its bytes are (an fsspec URL; "": the project's own `.mlops/objects`, else the
@@ -61,6 +59,8 @@ def dataset_input(item: dict[str, Any], objects: str) -> DatasetInput:
 
     Data without a digest is told apart by its path, size and time.
     """
+    from .limits import text  # MLflow loads this module while it is loaded itself, maybe by that one
+
     digest = item.get("digest")
     source = {key: value for key, value in item.items() if value not in (None, "", [], ())} | {"objects": objects}
     if digest:

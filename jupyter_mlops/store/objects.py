@@ -133,10 +133,7 @@ class ObjectStore:
 
     def verify(self) -> Iterator[Problem]:
         """Reads every byte of every pack; yields one `Problem` for each thing that is not what was written, naming pack and object."""
-        self.refresh()
-        for name, error in sorted(self._damaged.items()):
-            remedy = "upgrade this package" if isinstance(error, NewerFormat) else "restore this file from a backup"
-            yield Problem(what=str(error), where=f"{self.where}/packs/{name}", remedy=remedy)
+        yield from self.unreadable()
         for name, entries in sorted(self._packs.items()):
             where = f"{self.where}/packs/{name}"
             if self.place.read(name, 0, len(packs.MAGIC)) != packs.MAGIC:
@@ -148,6 +145,13 @@ class ObjectStore:
                     yield Problem(
                         what=str(error), where=where, remedy="restore this file from a backup, or freeze the data again elsewhere"
                     )
+
+    def unreadable(self) -> Iterator[Problem]:
+        """One `Problem` for each pack whose list of contents cannot be read."""
+        self.refresh()
+        for name, error in sorted(self._damaged.items()):
+            remedy = "upgrade this package" if isinstance(error, NewerFormat) else "restore this file from a backup"
+            yield Problem(what=str(error), where=f"{self.where}/packs/{name}", remedy=remedy)
 
     def sweep(self) -> int:
         """Removes temporary files that dead writers left; how many."""

@@ -13,7 +13,7 @@ KILLED = "KILLED"
 DELETED = "DELETED"
 RUNNING = "RUNNING"
 DIED = "the process ended without a word while this run was open"
-PIPELINE_TAGS = ("pipeline", "step", "key", "cached", "schedule", "due")
+PIPELINE_TAGS = ("pipeline", "step", "source", "key", "cached", "cached_runs", "schedule", "due")
 _MACHINE = "system/"  # what MLflow itself measures of the machine, if it is asked to
 
 _SCALARS = (

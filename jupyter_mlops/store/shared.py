@@ -34,6 +34,7 @@ PATIENCE = 10.0
 """Seconds for which a database that does not answer is asked again before a transaction begins."""
 _BUSY_SECONDS = 60
 _FINAL = ("unable to open", "readonly", "read-only", "not a database", "password", "authentication", "does not exist")
+_DAMAGED = ("not a database", "malformed")
 _LOCK = 0x6D6C6F70
 _CLOCKS = {"sqlite": "SELECT (julianday('now') - 2440587.5) * 86400.0", "postgresql": "SELECT extract(epoch FROM clock_timestamp())"}
 _NAMES = {
@@ -161,6 +162,8 @@ class SharedState:
 
     def _unreachable(self, error: DBAPIError) -> StoreError:
         why = " ".join(str(error.orig).split()).rstrip(".")
+        if any(sign in why for sign in _DAMAGED):
+            return StoreError(f"The shared state {self.where} is damaged ({why}): restore it from a backup, or set another `database`.")
         return StoreError(
             f"The shared state {self.where} does not answer ({why}): check that it is there and may be written, or set another `database`."
         )

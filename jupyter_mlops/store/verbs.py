@@ -105,7 +105,8 @@ class Verbs:
         """What `recordings.recording` tells of the run's session up to the run's last execution, and the run itself."""
         run = self._run(ref)
         if not run.session or not run.cells:
-            raise UsageError(f"Run {run.name or run.id!r} was not made by cells of a tracked notebook: there is no history to run again.")
+            why = f"Run {run.name or run.id!r} was not made by cells of a tracked notebook, so that there is no history to run again"
+            raise UsageError(f"{why}: `mlops runs` lists the others.")
         path = self._settings.home / "journal" / f"{run.session}.jsonl"
         if path.exists():
             over = not journal.alive(path)

@@ -128,4 +128,4 @@ def test_a_damaged_ledger_is_put_aside(project: Path) -> None:
 def test_a_card_of_half_a_worker_is_no_card(tmp_path: Path) -> None:
     for content in ("", "{", "[]", json.dumps("x")):
         (tmp_path / "worker.json").write_text(content)
-        assert client._card(tmp_path) == {}
+        assert client.card(tmp_path) == {}

@@ -120,7 +120,7 @@ def test_a_relative_file_lies_in_the_project(project: Path) -> None:
 
 def test_a_file_that_is_no_database_is_named(project: Path) -> None:
     (project / "mine.db").write_text("This is not a database, whatever its name says. " * 100)
-    with pytest.raises(errors.StoreError, match=r"mine\.db does not answer \(file is not a database\)"):
+    with pytest.raises(errors.StoreError, match=r"mine\.db is damaged \(file is not a database\): restore it"):
         SharedState(Settings(project=project, database="sqlite:///mine.db")).now()
 
 

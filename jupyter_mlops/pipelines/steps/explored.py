@@ -27,7 +27,8 @@ def explore(notebook: Path, out: Path) -> str:
     try:
         content = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has no types
     except (OSError, ValueError, TypeError, LookupError, AttributeError, nbformat.ValidationError) as error:
-        raise UsageError(f"{notebook} cannot be read as a notebook ({(str(error) or type(error).__name__).splitlines()[0]}).") from None
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise UsageError(f"{notebook} cannot be read as a notebook ({why}): open it in Jupyter and save it again.") from None
     # A kernel of this very Python, with nothing added to the notebook's own cells.
     arguments = ["--InteractiveShellApp.extra_extensions=jupyter_mlops", "--IPKernelApp.log_level=ERROR"]
     place = {"metadata": {"path": str(notebook.parent)}}
