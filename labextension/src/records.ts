@@ -837,6 +837,12 @@ export interface Verdict {
   replayed: string;
 }
 
+/** One act of the demo: its `name`, and what came of it in a sentence. */
+export interface Act {
+  name: string;
+  outcome: string;
+}
+
 /** What a verb did to a run by hand: `did` is logged, tagged, noted or deleted. */
 export interface Change {
   did: string;
@@ -868,12 +874,18 @@ export interface Comparison {
   code: string[];
 }
 
-/** What the demo made: the executed notebook and, of its runs, the table, a comparison and a lineage. */
+/**
+ * What the demo made: the `acts` of the loop; the first `notebook` as executed and, of its runs, the table, a
+ * comparison and a lineage; the trace of one `prediction`.
+ */
 export interface Demo {
   notebook: string;
+  acts: Act[];
   runs: Run[];
   comparison: Comparison;
   lineage: LineageNode;
+  prediction: Trace;
+  next: Record<string, string>;
   seconds: number;
 }
 
@@ -924,6 +936,7 @@ export interface Prepared {
   project: string;
   experiment: string;
   changed: string[];
+  notes: string[];
 }
 
 /** The outcome of `verify` or `doctor`: one Problem for each thing that was checked. */

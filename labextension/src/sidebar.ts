@@ -15,8 +15,14 @@ import { Server } from './server';
 import { Settings } from './settings';
 import { MlopsPanel } from './sidepanel';
 
-/** How long the file browser may take to find its folder, in ms, before it is taken to be where it wants to be: the folder may be gone. */
+/**
+ * How long the file browser may take to find its folder, in ms, before it is taken to be where it wants to be: the
+ * folder may be gone.
+ */
 const PATIENCE = 5000;
+
+/** How long JupyterLab is left alone after its start, in ms, before the sections' code comes. */
+const REST = 1500;
 
 /** The panel beside the notebook, and what the other plugins may ask of it. */
 export const sidebar: JupyterFrontEndPlugin<IPanel> = {
@@ -24,7 +30,15 @@ export const sidebar: JupyterFrontEndPlugin<IPanel> = {
   description: 'A panel with runs, data, pipelines, models and monitoring.',
   autoStart: true,
   provides: IPanel,
-  optional: [INotebookTracker, IDefaultFileBrowser, ILayoutRestorer, IStateDB, ITranslator, ISettingRegistry, JupyterFrontEnd.ITreeResolver],
+  optional: [
+    INotebookTracker,
+    IDefaultFileBrowser,
+    ILayoutRestorer,
+    IStateDB,
+    ITranslator,
+    ISettingRegistry,
+    JupyterFrontEnd.ITreeResolver
+  ],
   activate: (
     app: JupyterFrontEnd,
     notebooks: INotebookTracker | null,
@@ -46,8 +60,9 @@ export const sidebar: JupyterFrontEndPlugin<IPanel> = {
     app.shell.add(panel, 'left', { rank: 600, type: 'MLOps' });
     restorer?.add(panel, panel.id);
     follow(context, app, notebooks, files, tree);
-    // The sections' code comes once nothing else is to be done, so that the panel opens at once.
-    void app.restored.then(() => window.requestIdleCallback(() => void import('./sections/all'), { timeout: 5000 }));
+    // The sections' code comes once JupyterLab stands and nothing else is to be done, so that the panel opens at once.
+    const bring = (): number => window.requestIdleCallback(() => void import('./sections/all'), { timeout: 5000 });
+    void app.restored.then(() => window.setTimeout(bring, REST));
     const open = (section: string): Promise<any> => {
       app.shell.activateById(panel.id);
       return panel.open(section);

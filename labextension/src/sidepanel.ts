@@ -24,7 +24,8 @@ const STATE = 'jupyter-mlops:panel';
 const LEAST = 0.08;
 
 /**
- * The panel beside the notebook: five sections that fold. They are made when the panel is shown for the first time; the server is
+ * The panel beside the notebook: five sections that fold. They are made when the panel is shown for the first time;
+ * the server is
  * listened to only while it is on view.
  */
 export class MlopsPanel extends SidePanel {
@@ -159,7 +160,10 @@ export class MlopsPanel extends SidePanel {
     this._look();
   }
 
-  /** Where a section that was unfolded has no room, all that are unfolded share it equally: Lumino gives one that never had any none. */
+  /**
+   * Where a section that was unfolded has no room, all that are unfolded share it equally: Lumino gives one that never
+   * had any none.
+   */
   private _share(): void {
     const sizes = this._accordion.relativeSizes();
     const open = this._accordion.widgets.map(widget => !widget.isHidden);
@@ -196,12 +200,15 @@ export class MlopsPanel extends SidePanel {
     fillWith(this._notice.node, error && errorState(error.message, again));
   }
 
-  private _onChanged(changes: readonly Change[]): void {
+  private _onChanged(told: readonly Change[]): void {
+    // Who wants nothing live is not shown what kernels tell, either.
+    const changes = this._settings.choices.live ? told : told.filter(change => change !== 'cells');
     if (changes.includes('place')) {
       this._look();
     }
     for (const section of this._sections) {
-      if (this._shown.has(section.id) && changes.some(change => change === 'place' || section.concerns.includes(change))) {
+      const concerned = changes.some(change => change === 'place' || section.concerns.includes(change));
+      if (concerned && this._shown.has(section.id)) {
         section.refresh();
       }
     }
@@ -211,7 +218,9 @@ export class MlopsPanel extends SidePanel {
   private _keep(): void {
     window.clearTimeout(this._timer);
     this._timer = window.setTimeout(() => {
-      const open = this._sections.filter((_, index) => !this._accordion.widgets[index].isHidden).map(section => section.id);
+      const open = this._sections.filter(
+        (_, index) => !this._accordion.widgets[index].isHidden
+      ).map(section => section.id);
       const sections = Object.fromEntries(this._sections.map(section => [section.id, section.remember?.() ?? {}]));
       void this._state?.save(STATE, { open, sections } as any);
     }, 200);
@@ -235,6 +244,7 @@ function guarded(make: () => Section): Section {
     const node = h('div', {}, errorState(t('This section could not be shown: %1', String((error as Error).message))));
     console.error(error);
     const nothing = (): void => undefined;
-    return { id: '', title: t('Not there'), widget: new Widget({ node }), concerns: [], refresh: nothing, setVisible: nothing };
+    const widget = new Widget({ node });
+    return { id: '', title: t('Not there'), widget, concerns: [], refresh: nothing, setVisible: nothing };
   }
 }

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks [PART ...] [--foreign FOLDER [--notebooks NAME ...]]
 
-PART is any of startup, fits, cells, listing, snapshots, replays, plans, steps, schedules, serving, drift, jupyterlab, foreign, slices; all
-by default.
+PART is any of startup, fits, cells, listing, snapshots, replays, plans, steps, schedules, serving, drift, jupyterlab, panel, foreign,
+slices; all by default.
 FOLDER (or the environment's MLOPS_FOREIGN) holds notebooks that were not written for this project, as NAME/NAME.ipynb. Without it the last
 two parts are left out, and the table says so.
 A machine that does other work at the same time gives other figures; RESULTS.md is written only when all parts were measured.
@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import cells, drift, fits, foreign, jupyterlab, listing, plans, replays, schedules, serving, slices, snapshots, startup, steps
+from . import cells, drift, fits, foreign, jupyterlab, listing, panel, plans, replays, schedules, serving, slices, snapshots, startup, steps
 from .report import document, results
 from .table import Row
 
@@ -39,6 +39,7 @@ def main() -> None:
         "serving": serving.measure,
         "drift": drift.measure,
         "jupyterlab": jupyterlab.measure,
+        "panel": panel.measure,
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join([*parts, "foreign", "slices"]))

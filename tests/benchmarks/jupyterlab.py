@@ -42,7 +42,7 @@ def measure() -> list[Row]:
 def _starts() -> Iterator[Row]:
     servers: tuple[list[float], list[float]] = ([], [])
     pages: tuple[list[float], list[float]] = ([], [])
-    with _chromium() as browser:
+    with chromium() as browser:
         for pair in range(PAIRS + 1):
             # Whichever goes first finds a machine that has just been busy with the other: they take turns at that, too.
             for kind in (0, 1) if pair % 2 else (1, 0):
@@ -80,7 +80,8 @@ def _start(browser: Browser, kind: type[Lab]) -> tuple[float, float]:
 
 
 @contextmanager
-def _chromium() -> Iterator[Browser]:
+def chromium() -> Iterator[Browser]:
+    """The browser that pages are measured in."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(SWITCHES))
         yield browser

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from .acts import open_notebook, open_panel, run_cell, write_notebook
+from .acts import PANEL, open_notebook, open_panel, open_section, run_cell, write_notebook
 from .lab import Lab
 from .test_cells import FIT, badge, start_tracking, track_button
+from .test_runs import filled
+
+
+@contextmanager
+def chosen(lab: Lab, settings: dict[str, Any]) -> Iterator[None]:
+    """What somebody chose in the settings editor, for as long as the block goes on."""
+    file = lab.home / "settings" / "@jupyter-mlops" / "labextension" / "plugin.jupyterlab-settings"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(settings))
+    try:
+        yield
+    finally:
+        file.unlink()
 
 
 def from_palette(page: Page, command: str) -> None:
@@ -79,10 +94,7 @@ def test_the_launcher_opens_the_panel_and_a_tutorial(page: Page, shot: Callable[
 
 
 def test_a_notebook_is_tracked_by_itself_where_the_settings_say_so(lab: Lab, folder: Path, page: Page) -> None:
-    settings = lab.home / "settings" / "@jupyter-mlops" / "labextension" / "plugin.jupyterlab-settings"
-    settings.parent.mkdir(parents=True, exist_ok=True)
-    settings.write_text(json.dumps({"trackAlways": True}))
-    try:
+    with chosen(lab, {"trackAlways": True}):
         page.reload()
         write_notebook(folder / "work.ipynb", "strength = 1.0", FIT)
         open_notebook(page, "work.ipynb")
@@ -90,20 +102,38 @@ def test_a_notebook_is_tracked_by_itself_where_the_settings_say_so(lab: Lab, fol
         run_cell(page, 0)
         run_cell(page, 1)
         expect(badge(page, 1, "run")).to_be_visible()
-    finally:
-        settings.unlink()
 
 
 def test_the_panel_has_the_sections_that_were_chosen(lab: Lab, page: Page) -> None:
-    settings = lab.home / "settings" / "@jupyter-mlops" / "labextension" / "plugin.jupyterlab-settings"
-    settings.parent.mkdir(parents=True, exist_ok=True)
-    settings.write_text(json.dumps({"sections": {"pipelines": False, "monitor": False}}))
-    try:
+    with chosen(lab, {"sections": {"pipelines": False, "monitor": False}}):
         page.reload()
         headings = open_panel(page).locator(".lm-AccordionPanel-title")
         expect(headings).to_have_text(["Runs", "Data", "Models"])
-    finally:
-        settings.unlink()
+
+
+def test_the_list_of_runs_has_the_metric_that_was_chosen_and_listens_only_if_it_may(
+    lab: Lab, folder: Path, new_page: Callable[..., Page]
+) -> None:
+    filled(folder, 2)
+
+    def listening(page: Page) -> list[str]:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url) if "/mlops/live?" in request.url else None)
+        expect(open_section(page, "Runs").locator(".mlops-body [data-key]")).to_have_count(2)
+        return asked
+
+    with chosen(lab, {"metric": "metric_2", "live": False}):
+        page = new_page(workspace="chosen")
+        assert not listening(page)
+        section = open_section(page, "Runs")
+        expect(section.locator(".mlops-header")).to_contain_text("metric_2")
+        expect(section.get_by_label("Metric", exact=True)).to_have_value("metric_2")
+        tab = page.locator(f".lm-TabBar-tab[data-id='{PANEL}']")
+        tab.click()
+        expect(page.locator(f"#{PANEL}")).to_be_hidden()
+        with page.expect_request(re.compile("/mlops/verbs/runs")):
+            tab.click()
+    assert listening(new_page(workspace="as-it-comes"))
 
 
 def test_a_kernel_without_the_package_is_told_what_to_do(folder: Path, page: Page, shot: Callable[..., Path]) -> None:

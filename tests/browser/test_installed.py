@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from .acts import PANEL, loaded, notebook, open_notebook, open_panel, open_section, run_cell, write_notebook
 from .lab import Lab
+from .test_runs import filled, rows
 
 OLDEST = "4.4.0"
 
@@ -72,6 +73,7 @@ def test_the_panel_stands_in_the_oldest_jupyterlab_too(old_lab: OldLab, browser:
 
 def test_the_panel_stands_in_notebook_too(lab: Lab, folder: Path, new_page: Callable[..., Page], shot: Callable[..., Path]) -> None:
     write_notebook(folder / "first.ipynb", "6 * 7")
+    filled(folder, 2)
     page = new_page()
     page.goto(f"{lab.url}/notebooks/{folder.name}/first.ipynb")
     page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
@@ -80,5 +82,13 @@ def test_the_panel_stands_in_notebook_too(lab: Lab, folder: Path, new_page: Call
     page.locator(".lm-Menu-item", has_text="Left Sidebar").hover()
     page.locator(".lm-Menu-item", has_text="Show MLOps").click()
     expect(page.locator(f"#{PANEL}")).to_be_visible()
-    expect(open_section(page, "Runs")).to_contain_text("No runs")
+    section = open_section(page, "Runs")
+    expect(rows(section)).to_have_count(2)
+    for row in rows(section).all():
+        row.get_by_role("checkbox").click()
+    section.get_by_role("button", name="Compare").click()
+    # The main area holds the notebook alone: what the panel opens stands below it.
+    compared = page.locator(".mlops-below")
+    expect(compared).to_contain_text("metric_0")
+    assert compared.evaluate("tab => tab.offsetHeight") >= 300
     shot(page)

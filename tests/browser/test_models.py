@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,11 +83,9 @@ def test_a_person_promotes_two_versions_rolls_back_and_reads_it_in_the_audit_log
     expect(asked.get_by_role("alert")).to_have_text("Please fill in: Why")
     asked.get_by_label("Why").fill(HARMLESS)
     shot(page, "asked")
-    began = time.monotonic()
     asked.get_by_role("button", name="Roll back", exact=True).click()
     expect(asked).to_have_count(0)
     expect(version(section, 1).locator("[data-alias=champion]")).to_be_visible()
-    assert time.monotonic() - began < 5
     section.get_by_text("Audit log", exact=True).click()
     entry = section.locator("[data-what='rolled back']")
     expect(entry).to_contain_text("version 1")

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from jupyter_mlops import config
+from jupyter_mlops.store import registry
+from jupyter_mlops.store.audit import Audit
+
 from .acts import open_panel, open_section
 from .watched import Watched, watched
 
@@ -64,6 +68,25 @@ def test_once_the_truth_is_told_performance_shows_the_decay(model: Watched, page
     open_panel(page).locator(".lm-AccordionPanel-title", has_text="Runs").click()
     accuracy.scroll_into_view_if_needed()
     shot(page)
+
+
+def test_a_person_has_a_model_trained_again_and_reads_how_it_ended(model: Watched, page: Page, shot: Callable[..., Path]) -> None:
+    """The pipeline that releases the model fails, and is told to; the audit log has who asked and why."""
+    steps = "steps:\n  train: {shell: 'exit 3', outputs: {model: model.pkl}}\n"
+    release = "release: {model: train.model, name: flights, to: champion}\n"
+    (model.project / "pipeline.yaml").write_text(f"name: again\n{steps}{release}", encoding="utf-8")
+    monitor = open_section(page, "Monitor")
+    monitor.get_by_role("button", name="Train again…").click()
+    asked = page.locator(".jp-Dialog", has_text="Train flights again")
+    asked.get_by_label("Why").fill("the flights moved")
+    asked.get_by_role("button", name="Train", exact=True).click()
+    told = monitor.locator(".mlops-monitor-job")
+    expect(told).to_contain_text("Training flights again")
+    expect(told).to_contain_text("its step train failed: The shell step ended with status 3.", timeout=60_000)
+    expect(told.locator(".mlops-badge.mlops-bad")).to_have_text("failed")
+    shot(page)
+    entries = Audit(registry.state_of(config.load(model.project))).entries("flights")
+    assert "the flights moved" in [entry.why for entry in entries]
 
 
 def test_a_project_without_a_model_says_what_to_do(page: Page) -> None:

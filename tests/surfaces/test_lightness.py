@@ -25,6 +25,10 @@ HEAVY = (
     "anywidget",
     "ipywidgets",
 )
+LATER = (
+    "jupyter_mlops.config",
+    *(f"jupyter_mlops.surfaces.routes.{name}" for name in ("answering", "hosts", "jobs", "watching")),
+)
 START_SHELL = "from IPython.core.interactiveshell import InteractiveShell as S; s = S.instance(); "
 
 
@@ -35,6 +39,7 @@ START_SHELL = "from IPython.core.interactiveshell import InteractiveShell as S; 
         ("help", "import sys; from jupyter_mlops.surfaces.cli import run; run(['--help'])", ("IPython",)),
         ("help of a verb", "from jupyter_mlops.surfaces.cli import run; run(['runs', '--help'])", ("IPython",)),
         ("wrong use", "from jupyter_mlops.surfaces.cli import run; run(['nosuch'])", ("IPython",)),
+        ("JupyterLab", "import jupyter_mlops; jupyter_mlops._jupyter_server_extension_points()", LATER),
         ("load_ext", START_SHELL + "s.run_line_magic('load_ext', 'jupyter_mlops')", ("cyclopts", "rich")),
         ("a first cell", START_SHELL + "s.run_line_magic('load_ext', 'jupyter_mlops'); s.run_cell('x = 1')", ("cyclopts", "rich")),
     ],

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from jupyter_server.extension.application import ExtensionApp
 
-from .handlers import HANDLERS, PARTS, Parts
-from .hosts import Hosts
-from .jobs import Jobs
-from .processes import resolved
-from .watching import Watchers
+from .handlers import HANDLERS, PARTS
+from .parts import Parts
 
 
 class MlopsServer(ExtensionApp):
@@ -20,9 +17,7 @@ class MlopsServer(ExtensionApp):
     def initialize_settings(self) -> None:
         """Make what the routes share."""
         assert self.serverapp is not None
-        root = resolved(self.serverapp.root_dir)
-        self._parts = Parts(root=root, hosts=Hosts(root, self.log), jobs=Jobs(), watchers=Watchers())
-        self.settings[PARTS] = self._parts
+        self._parts = self.settings[PARTS] = Parts(self.serverapp.root_dir, self.log)
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
@@ -30,6 +25,4 @@ class MlopsServer(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """End what was started, before the server ends."""
-        self._parts.watchers.close()
-        await self._parts.jobs.close()
-        await self._parts.hosts.close()
+        await self._parts.close()

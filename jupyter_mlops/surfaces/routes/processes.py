@@ -37,8 +37,3 @@ def texts(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [texts(item) for item in value]
     return str(value) if isinstance(value, Path) else value
-
-
-def resolved(folder: str | Path) -> Path:
-    """A folder with its links followed."""
-    return Path(folder).expanduser().resolve()

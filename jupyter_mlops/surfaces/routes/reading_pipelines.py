@@ -313,6 +313,7 @@ def _kept(settings: config.Settings, pipeline: str, step: str) -> Path:
 
 
 def told_by_log(file: Path) -> Log:
+    """What a command printed, without its colours; its end where it is long."""
     text = _COLOURS.sub("", file.read_text("utf-8", "replace"))
     return Log(file=str(file), printed=(Printed(cell=0, text=text[-MOST_TEXT:]),), cut=len(text) > MOST_TEXT)
 

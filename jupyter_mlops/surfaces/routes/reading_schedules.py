@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from ...records import Schedule
 from ...store.client import PACKAGE
 from ..answers import History
 from .places import contents_path
+from .processes import PYTHON
 from .reading_pipelines import Log, told_by_log
 
 if TYPE_CHECKING:
@@ -100,10 +99,8 @@ def schedule_log(name: str, run: str) -> Log:
 
 
 def _command() -> str:
-    """`mlops scheduler` where a terminal finds this very installation's, else the same by its interpreter."""
-    found = shutil.which("mlops")
-    ours = found is not None and Path(found).parent == Path(sys.executable).parent
-    return "mlops scheduler" if ours else shlex.join([sys.executable, "-m", PACKAGE.name, "scheduler"])
+    """`mlops scheduler` by this interpreter: terminals are login shells, whose PATH may know another installation, or none."""
+    return shlex.join([*PYTHON, PACKAGE.name, "scheduler"])
 
 
 def _opened() -> tuple[config.Settings, SharedState]:

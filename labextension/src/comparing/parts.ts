@@ -2,6 +2,7 @@ import { lineChart } from '../kit/chart';
 import { button, fillWith, h, s, type Child } from '../kit/dom';
 import { bytes, count, short, text } from '../kit/format';
 import { t } from '../kit/texts';
+import { panned, part } from '../kit/view';
 import type { Comparison, Input, Run } from '../records';
 import { alike, change, codeLines, inputsOf, MARKS, type CodeLine } from './runs';
 
@@ -165,7 +166,7 @@ function codeBlock(first: Run, run: Run, index: number, unified: string): HTMLEl
     lineCount(removed)
   );
   const table = h('table', { class: 'mlops-codediff' }, h('caption', {}, summary), h('tbody', {}, lines.map(codeLine)));
-  return h('div', { class: 'mlops-pan', tabindex: 0, role: 'region', 'aria-label': summary }, table);
+  return panned(summary, table);
 }
 
 function codeLine(line: CodeLine): HTMLElement {
@@ -203,7 +204,7 @@ function sideBySide(caption: string, runs: readonly Run[], lines: HTMLElement[])
     h('thead', {}, h('tr', {}, corner, heads)),
     h('tbody', {}, lines)
   );
-  return h('div', { class: 'mlops-pan', tabindex: 0, role: 'region', 'aria-label': caption }, table);
+  return panned(caption, table);
 }
 
 function folded(kind: string, same: readonly [string, unknown][]): HTMLElement | null {
@@ -250,8 +251,4 @@ function swatch(index: number): SVGElement {
 
 function label(run: Run, index: number): string {
   return `${MARKS(index)} ${run.name || short(run.id)}`;
-}
-
-function part(title: string, ...children: Child[]): HTMLElement {
-  return h('section', { class: 'mlops-part' }, h('h3', {}, title), children);
 }

@@ -7,7 +7,9 @@ export function MARKS(index: number): string {
   return String.fromCharCode(65 + (index % 26)) + (index < 26 ? '' : String(Math.floor(index / 26) + 1));
 }
 
-/** One axis of parallel coordinates: where each run lies on it (0 bottom, 1 top; null: no such value), and its marks. */
+/**
+ * One axis of parallel coordinates: where each run lies on it (0 bottom, 1 top; null: no such value), and its marks.
+ */
 export interface Axis {
   name: string;
   kind: 'params' | 'metrics';

@@ -50,9 +50,11 @@ export function bar(value: number, least: number, greatest: number, options: Cha
   const ground = Math.min(0, least);
   const share = greatest > ground ? (value - ground) / (greatest - ground) : 1;
   const svg = frame('mlops-bar', width, height, title);
-  svg.appendChild(s('rect', { x: 0, y: height / 2 - 3, width, height: 6, rx: 3, class: 'mlops-bar-ground' }));
+  const thick = Math.min(6, height - 3);
+  const place = { x: 0, y: (height - thick) / 2, height: thick, rx: thick / 2 };
+  svg.appendChild(s('rect', { ...place, width, class: 'mlops-bar-ground' }));
   const length = Number.isFinite(share) ? Math.max(2, Math.min(1, Math.max(0, share)) * width) : 0;
-  svg.appendChild(s('rect', { x: 0, y: height / 2 - 3, width: length, height: 6, rx: 3, class: 'mlops-bar-value' }));
+  svg.appendChild(s('rect', { ...place, width: length, class: 'mlops-bar-value' }));
   return svg;
 }
 

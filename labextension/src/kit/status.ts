@@ -15,6 +15,8 @@ const STATES: Record<string, [Tone, IconName, string]> = {
   pass: ['good', 'check', 'passed'],
   identical: ['good', 'check', 'identical'],
   tolerance: ['good', 'check', 'within tolerance'],
+  proved: ['good', 'check', 'proved by replay'],
+  minimal: ['good', 'check', 'proved, and minimal'],
   cached: ['plain', 'check', 'unchanged'],
   running: ['busy', 'refresh', 'running'],
   queued: ['plain', 'clock', 'waiting'],

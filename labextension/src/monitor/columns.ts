@@ -35,7 +35,10 @@ export function silent(drift: Drift): boolean {
   return drift.verdict === 'insufficient data' && drift.p_value !== null && drift.p_value <= (drift.threshold ?? 0);
 }
 
-/** The columns of a table, worst first: those that drifted, then those that did not, then those that nothing can be said of. */
+/**
+ * The columns of a table, worst first: those that drifted, then those that did not, then those that nothing can be
+ * said of.
+ */
 export function bySeverity(
   drift: readonly Drift[],
   series: Monitoring['series'] = {},
@@ -43,7 +46,9 @@ export function bySeverity(
 ): ColumnDrift[] {
   const rank = (item: Drift): number => (alarming(item) ? 0 : item.verdict === 'none' ? 1 : 2);
   return [...drift]
-    .sort((a, b) => rank(a) - rank(b) || (finite(b.psi) ?? -1) - (finite(a.psi) ?? -1) || a.column.localeCompare(b.column))
+    .sort(
+      (a, b) => rank(a) - rank(b) || (finite(b.psi) ?? -1) - (finite(a.psi) ?? -1) || a.column.localeCompare(b.column)
+    )
     .map(item => ({
       drift: item,
       alarming: alarming(item),

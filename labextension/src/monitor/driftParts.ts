@@ -20,7 +20,10 @@ export interface Stretch {
 
 const FIRST_SHOWN = 12;
 
-/** Small multiples: a card for each column, worst first, with its drift over time; a card unfolds to how its values are spread. */
+/**
+ * Small multiples: a card for each column, worst first, with its drift over time; a card unfolds to how its values are
+ * spread.
+ */
 export function driftCards(columns: readonly ColumnDrift[], stretch: Stretch | null, memory: DriftMemory): HTMLElement {
   const place = h('div', { class: 'mlops-tiles' });
   const draw = (): void => {
@@ -59,7 +62,8 @@ export function driftSentence(columns: readonly ColumnDrift[]): string {
     : unknown === columns.length
       ? t('Too little data to tell whether a column drifted.')
       : t('None of %1 columns drifted.', columns.length);
-  return unknown && unknown < columns.length ? `${told} ${t('Of %1 there is too little data to tell.', unknown)}` : told;
+  const rest = t('Of %1 there is too little data to tell.', unknown);
+  return unknown && unknown < columns.length ? `${told} ${rest}` : told;
 }
 
 function card(column: ColumnDrift, stretch: Stretch | null, memory: DriftMemory): HTMLElement {
@@ -69,14 +73,30 @@ function card(column: ColumnDrift, stretch: Stretch | null, memory: DriftMemory)
   const arrow = icon('down');
   const button = h(
     'button',
-    { type: 'button', class: 'mlops-tile-head', 'aria-expanded': 'false', 'aria-controls': id, on: { click: () => toggle() } },
+    {
+      type: 'button',
+      class: 'mlops-tile-head',
+      'aria-expanded': 'false',
+      'aria-controls': id,
+      on: { click: () => toggle() }
+    },
     h('span', { class: 'mlops-tile-name', title: drift.column }, drift.column),
     verdictBadge(column),
-    h('span', { class: 'mlops-number', title: t('Population stability index: how far from the reference') }, psiText(drift.psi)),
+    h(
+      'span',
+      { class: 'mlops-number', title: t('Population stability index: how far from the reference') },
+      psiText(drift.psi)
+    ),
     arrow
   );
   const kind = column.alarming ? ' mlops-tile-alarming' : '';
-  const element = h('div', { class: `mlops-tile${kind}`, data: { column: drift.column } }, button, graph(column, stretch), body);
+  const element = h(
+    'div',
+    { class: `mlops-tile${kind}`, data: { column: drift.column } },
+    button,
+    graph(column, stretch),
+    body
+  );
   const show = (open: boolean): void => {
     element.classList.toggle('mlops-tile-unfolded', open);
     button.setAttribute('aria-expanded', String(open));
@@ -129,7 +149,14 @@ function detail(column: ColumnDrift): HTMLElement {
     'div',
     {},
     drift.why && h('p', { class: 'mlops-why' }, drift.why),
-    shares && [legend, h('div', { class: 'mlops-tile-graph' }, spread(shares, t('Values of %1, in the reference and now', drift.column)))],
+    shares && [
+      legend,
+      h(
+        'div',
+        { class: 'mlops-tile-graph' },
+        spread(shares, t('Values of %1, in the reference and now', drift.column))
+      )
+    ],
     facts(column)
   );
 }
@@ -138,9 +165,15 @@ function facts({ drift }: ColumnDrift): HTMLElement {
   const rows: [string, string][] = [
     [t('Rows, reference and now'), drift.rows.map(count => number(count)).join(' → ')],
     [t('Test'), drift.method],
-    [t('p-value, held against'), drift.p_value === null ? '' : `${number(drift.p_value, 2)} / ${number(drift.threshold, 2)}`],
+    [
+      t('p-value, held against'),
+      drift.p_value === null ? '' : `${number(drift.p_value, 2)} / ${number(drift.threshold, 2)}`
+    ],
     [t('Distance, in standard deviations'), number(drift.wasserstein, 3)],
-    [t('Missing, before and now'), drift.missing.some(share => share > 0) ? drift.missing.map(percent).join(' → ') : ''],
+    [
+      t('Missing, before and now'),
+      drift.missing.some(share => share > 0) ? drift.missing.map(percent).join(' → ') : ''
+    ],
     [t('New categories'), drift.new.slice(0, 8).map(item => text(item, 40)).join(', ')],
     [t('Beyond the range of the reference'), drift.outside ? percent(drift.outside) : '']
   ];

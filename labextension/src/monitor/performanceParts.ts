@@ -10,10 +10,19 @@ import { course } from './plots';
 export function performanceCards(found: Monitoring, stretch: Stretch): HTMLElement {
   const series = metricSeries(found.series);
   const metrics = Object.entries(found.performance);
-  return h('div', { class: 'mlops-tiles' }, metrics.map(([name, item]) => metricCard(name, item, series[name] ?? [], stretch)));
+  return h(
+    'div',
+    { class: 'mlops-tiles' },
+    metrics.map(([name, item]) => metricCard(name, item, series[name] ?? [], stretch))
+  );
 }
 
-function metricCard(name: string, item: Performance & { why?: string }, readings: readonly Reading[], stretch: Stretch): HTMLElement {
+function metricCard(
+  name: string,
+  item: Performance & { why?: string },
+  readings: readonly Reading[],
+  stretch: Stretch
+): HTMLElement {
   const value = finite(item.value);
   const before = finite(item.reference);
   const interval = item.interval ?? null;
@@ -29,7 +38,11 @@ function metricCard(name: string, item: Performance & { why?: string }, readings
       h('strong', { class: 'mlops-number' }, value === null ? t('failed') : number(value, 3)),
       sure
     ),
-    h('div', { class: 'mlops-tile-line mlops-quiet' }, before === null ? item.why : t('%1 on the test data', number(before, 3))),
+    h(
+      'div',
+      { class: 'mlops-tile-line mlops-quiet' },
+      before === null ? item.why : t('%1 on the test data', number(before, 3))
+    ),
     readings.length > 0 &&
       h(
         'div',
@@ -59,7 +72,11 @@ export function groupsTable(found: Monitoring): Child {
       {},
       h('th', { scope: 'row' }, `${text(item.column)} = ${text(item.group, 40)}`),
       h('td', { class: 'mlops-number' }, value === null ? text(item.why) : number(value, 3)),
-      h('td', { class: 'mlops-number mlops-quiet' }, interval ? `${number(interval[0], 3)} – ${number(interval[1], 3)}` : ''),
+      h(
+        'td',
+        { class: 'mlops-number mlops-quiet' },
+        interval ? `${number(interval[0], 3)} – ${number(interval[1], 3)}` : ''
+      ),
       h('td', { class: 'mlops-number mlops-quiet' }, number(item.rows))
     );
   });

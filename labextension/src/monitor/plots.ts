@@ -39,7 +39,9 @@ export function course(readings: readonly Reading[], options: CourseOptions): SV
   const [low, high] = bounds(readings, options, levels);
   const right = WIDTH - RIGHT - (options.interval ? 12 : 0);
   const x = (at: number): number =>
-    round(LEFT + 4 + (options.to > options.from ? (at - options.from) / (options.to - options.from) : 0.5) * (right - LEFT - 8));
+    round(
+      LEFT + 4 + (options.to > options.from ? (at - options.from) / (options.to - options.from) : 0.5) * (right - LEFT - 8)
+    );
   const y = (value: number): number => round(6 + ((high - value) / (high - low)) * (bottom - 8));
 
   for (const value of ticks(low, high, options.tall ? 4 : 3)) {
@@ -51,7 +53,9 @@ export function course(readings: readonly Reading[], options: CourseOptions): SV
   for (const level of levels) {
     if (level.value >= low && level.value <= high) {
       const place = { x1: LEFT, x2: right, y1: y(level.value), y2: y(level.value) };
-      svg.appendChild(s('line', { ...place, class: 'mlops-level' }, s('title', {}, `${level.name}: ${number(level.value)}`)));
+      svg.appendChild(
+        s('line', { ...place, class: 'mlops-level' }, s('title', {}, `${level.name}: ${number(level.value)}`))
+      );
     }
   }
   if (readings.length > 1) {
@@ -60,7 +64,9 @@ export function course(readings: readonly Reading[], options: CourseOptions): SV
   }
   for (const { at, value, rows } of readings) {
     const told = `${moment(at)}: ${number(value)}${rows ? `, ${t('%1 rows', number(rows))}` : ''}`;
-    svg.appendChild(s('circle', { cx: x(at), cy: y(value), r: 2.5, class: 'mlops-dot mlops-now' }, s('title', {}, told)));
+    svg.appendChild(
+      s('circle', { cx: x(at), cy: y(value), r: 2.5, class: 'mlops-dot mlops-now' }, s('title', {}, told))
+    );
   }
   if (options.interval) {
     const [from, to] = options.interval;
@@ -89,7 +95,10 @@ export function course(readings: readonly Reading[], options: CourseOptions): SV
   return svg;
 }
 
-/** How a column's values are spread: bars for now, an outline for the reference, so that nobody has to tell colours apart. */
+/**
+ * How a column's values are spread: bars for now, an outline for the reference, so that nobody has to tell colours
+ * apart.
+ */
 export function spread(shares: Shares, title: string): SVGElement {
   const height = 104;
   const bottom = height - 15;
@@ -105,7 +114,9 @@ export function spread(shares: Shares, title: string): SVGElement {
     const bar = { x: round(left + step * 0.12), y: y(now), width: round(step * 0.76), height: round(bottom - y(now)) };
     svg.appendChild(s('rect', { ...bar, class: 'mlops-spread-now' }));
     // The whole height answers the pointer, not the bar alone.
-    svg.appendChild(s('rect', { x: left, y: 0, width: round(step), height: bottom, class: 'mlops-spread-cell' }, s('title', {}, told)));
+    svg.appendChild(
+      s('rect', { x: left, y: 0, width: round(step), height: bottom, class: 'mlops-spread-cell' }, s('title', {}, told))
+    );
     outline += `V${y(before)}H${round(left + step)}`;
   });
   svg.appendChild(s('path', { d: `${outline}V${bottom}`, class: 'mlops-spread-before' }));
@@ -115,7 +126,13 @@ export function spread(shares: Shares, title: string): SVGElement {
     [WIDTH - 2, 'end', shares.cells[shares.cells.length - 1]]
   ];
   for (const [place, anchor, cell] of ends) {
-    svg.appendChild(s('text', { x: place, y: height - 3, 'text-anchor': anchor, class: 'mlops-axis' }, String(cell ?? '').slice(0, 18)));
+    svg.appendChild(
+      s(
+        'text',
+        { x: place, y: height - 3, 'text-anchor': anchor, class: 'mlops-axis' },
+        String(cell ?? '').slice(0, 18)
+      )
+    );
   }
   return svg;
 }

@@ -46,7 +46,11 @@ export function serviceParts(found: Monitoring, stretch: Stretch): Child {
             h('strong', { class: 'mlops-number' }, value)
           ),
           readings.length > 0 &&
-            h('div', { class: 'mlops-tile-graph' }, course(readings, { title: t('%1 over time', name), ...stretch, least: 0 }))
+            h(
+              'div',
+              { class: 'mlops-tile-graph' },
+              course(readings, { title: t('%1 over time', name), ...stretch, least: 0 })
+            )
         );
       })
     )
@@ -73,7 +77,13 @@ export function machineFacts(found: Monitoring): Child {
         const told = used === null ? '' : percent(used);
         const meter = h('meter', { min: 0, max: 1, low: 0.8, high: 0.95, optimum: 0, 'aria-label': name, title });
         meter.value = Math.min(1, used ?? 0);
-        return h('div', { class: 'mlops-meter' }, h('span', {}, name), meter, h('span', { class: 'mlops-number' }, told));
+        return h(
+          'div',
+          { class: 'mlops-meter' },
+          h('span', {}, name),
+          meter,
+          h('span', { class: 'mlops-number' }, told)
+        );
       })
     )
   ];

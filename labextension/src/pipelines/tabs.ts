@@ -1,7 +1,5 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
-import { MainAreaWidget } from '@jupyterlab/apputils';
 import { Notebook, NotebookModel, type NotebookWidgetFactory } from '@jupyterlab/notebook';
-import { LabIcon } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 
@@ -10,22 +8,18 @@ import { askForm, tellFailure } from '../dialogs';
 import { plain } from '../graph/steps';
 import { button, fillWith, h } from '../kit/dom';
 import { emptyState, errorState, loadingState } from '../kit/empty';
-import { svgText, type IconName } from '../kit/icons';
+import type { IconName } from '../kit/icons';
 import { t } from '../kit/texts';
 import type { View, Model } from '../model';
 import type { ExecutedNotebook, Log, Printed } from '../records';
 import { asServerError } from '../server';
+import { showTab } from '../tab';
 
 /** Which step of which run something is about. */
 export interface Which {
   pipeline: string;
   step: string;
   run: string;
-}
-
-/** An icon of ours as JupyterLab's tabs and menus have them. */
-export function labIcon(name: IconName): LabIcon {
-  return new LabIcon({ name: `jupyter-mlops:${name}`, svgstr: svgText(name) });
 }
 
 /** A view in a tab of the main area, for as long as its tab is open. */
@@ -60,7 +54,7 @@ export class Tabs {
 
   /** Show a view in a tab of its own; where it is open already, bring it to the front. */
   view(id: string, title: string, shape: IconName, view: View, model: Model): void {
-    this._show(id, title, shape, () => new ViewTab(view, model));
+    showTab(this._app, id, title, shape, () => new ViewTab(view, model));
   }
 
   /** Open a file, at a line where there is one (from 1). */
@@ -99,9 +93,8 @@ export class Tabs {
     try {
       const found = await this._context.server.ask<ExecutedNotebook>('executed_notebook', which, folder);
       const title = t('%1, run %2', found.name, which.run.slice(0, 8));
-      this._show(`notebook-${which.pipeline}-${which.step}-${which.run}`, title, 'cell', () =>
-        this._reader(found, folder)
-      );
+      const name = `notebook-${which.pipeline}-${which.step}-${which.run}`;
+      showTab(this._app, name, title, 'cell', () => this._reader(found, folder));
     } catch (error) {
       await tellFailure(t('Output notebook of %1', which.step), asServerError(error).message);
     }
@@ -171,26 +164,8 @@ export class Tabs {
   }
 
   private _log(id: string, title: string, ask: () => Promise<Log>): void {
-    const shown = this._show(`log-${id}`, title, 'note', () => new LogTab(ask));
+    const shown = showTab(this._app, `log-${id}`, title, 'note', () => new LogTab(ask));
     (shown.content as LogTab).refresh();
-  }
-
-  private _show(name: string, title: string, shape: IconName, make: () => Widget): MainAreaWidget {
-    const id = `jupyter-mlops-${name.replace(/[^\w-]+/g, '-')}`;
-    const { shell } = this._app;
-    const open = [...shell.widgets('main')].find(widget => widget.id === id) as MainAreaWidget | undefined;
-    const tab = open ?? new MainAreaWidget({ content: make() });
-    if (!open) {
-      tab.id = id;
-      tab.title.label = title;
-      tab.title.caption = title;
-      tab.title.icon = labIcon(shape);
-      tab.title.closable = true;
-      tab.toolbar.hide();
-      shell.add(tab, 'main');
-    }
-    shell.activateById(id);
-    return tab;
   }
 }
 

@@ -15,7 +15,8 @@ export function lineagePage(trace: Trace, reveal: (run: string) => void): HTMLEl
   };
   const data = trace.data.map(item => [
     h('b', {}, item.name || short(item.digest)),
-    ` ${roles[item.role] ?? item.role} · ${[item.kind, rows(item.rows), short(item.digest)].filter(Boolean).join(' · ')}`,
+    ' ',
+    [roles[item.role] ?? item.role, item.kind, rows(item.rows), short(item.digest)].filter(Boolean).join(' · '),
     item.kept ? '' : ` · ${t('known by its digest alone')}`
   ]);
   const params = Object.entries(run?.params ?? {}).map(([name, value]) => `${name} = ${text(value, 60)}`);

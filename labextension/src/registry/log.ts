@@ -22,7 +22,9 @@ const LOOKS: Record<string, [Tone, IconName]> = {
   released: ['good', 'tag']
 };
 
-/** Whether the audit log of the project is whole: no entry was changed, and the champions are those that it tells of. */
+/**
+ * Whether the audit log of the project is whole: no entry was changed, and the champions are those that it tells of.
+ */
 export function verification(report: Report): HTMLElement {
   const bad = report.problems.filter(problem => !problem.ok);
   const mark = bad.length ? badge('bad', 'close', t('not whole')) : badge('good', 'check', t('whole'));

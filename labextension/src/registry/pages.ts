@@ -1,17 +1,16 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
-import { MainAreaWidget } from '@jupyterlab/apputils';
-import { LabIcon } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
 
 import type { Context } from '../context';
 import { button, fillWith, h } from '../kit/dom';
 import { emptyState, errorState } from '../kit/empty';
 import { ago } from '../kit/format';
-import { icon, svgText } from '../kit/icons';
+import { icon } from '../kit/icons';
 import { ProgressLine } from '../kit/progress';
 import { t } from '../kit/texts';
 import type { Card, CardPage, Trace } from '../records';
 import { asServerError } from '../server';
+import { showTab } from '../tab';
 import { work, type JobStage } from './job';
 import { lineagePage } from './lineage';
 
@@ -45,7 +44,7 @@ export function openLineage(
   );
 }
 
-/** The tab of this name, where it is open already, comes to the front; else it is made, and filled. */
+/** Show a page in a tab; `fill` puts into it what it is to show. */
 function open(
   app: JupyterFrontEnd,
   context: Context,
@@ -53,23 +52,11 @@ function open(
   title: string,
   fill: (node: HTMLElement) => void
 ): void {
-  const id = `mlops-${name}-${context.folder}`;
-  const there = [...app.shell.widgets('main')].find(widget => widget.id === id);
-  if (there) {
-    app.shell.activateById(id);
-    return;
-  }
-  const content = new Widget({ node: h('div', { class: 'mlops-view mlops-page', tabindex: -1 }) });
-  const tab = new MainAreaWidget({ content });
-  tab.id = id;
-  tab.title.label = title;
-  tab.title.caption = title;
-  tab.title.closable = true;
-  tab.title.icon = ICON;
-  tab.toolbar.hide();
-  app.shell.add(tab, 'main');
-  app.shell.activateById(id);
-  fill(content.node);
+  showTab(app, `${name}-${context.folder}`, title, 'models', () => {
+    const content = new Widget({ node: h('div', { class: 'mlops-view mlops-page', tabindex: -1 }) });
+    fill(content.node);
+    return content;
+  });
 }
 
 async function showCard(
@@ -130,5 +117,3 @@ async function showLineage(
     );
   }
 }
-
-const ICON = new LabIcon({ name: 'jupyter-mlops:registry', svgstr: svgText('models') });

@@ -1,5 +1,5 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
-import { Clipboard, MainAreaWidget, Notification } from '@jupyterlab/apputils';
+import { Clipboard, Notification } from '@jupyterlab/apputils';
 import { PathExt } from '@jupyterlab/coreutils';
 import { Widget } from '@lumino/widgets';
 
@@ -14,6 +14,7 @@ import type { Replay, Run, Slice, Step } from '../records';
 import { openComparison, openSnapshot } from '../sections/compare';
 import { registerRun } from '../sections/models';
 import { asServerError, type Job, type JobEnd } from '../server';
+import { showTab } from '../tab';
 import type { Outcome, Work } from './detail';
 
 /** What the table of runs offers in the panel. */
@@ -135,18 +136,10 @@ export class RunActs {
     const copy = button(t('Copy'), () => Clipboard.copyToSystem(slice.source));
     const words = t('%1 of %2 statements give %3.', slice.kept, slice.executed, slice.name || t('its results'));
     const proof = slice.proof ? t('Proof by replay: %1.', slice.proof) : t('Not replayed: %1', slice.why);
-    const content = new Widget({
-      node: h(
-        'div',
-        { class: 'mlops-view mlops-code-page' },
-        h('div', { class: 'mlops-toolbar' }, h('span', { class: 'mlops-grow' }, words, ' ', proof), copy),
-        h('pre', { class: 'mlops-mono', tabindex: 0 }, slice.source)
-      )
-    });
-    const page = new MainAreaWidget({ content });
-    page.title.label = t('Slice of %1', run.name);
-    page.title.closable = true;
-    this._app.shell.add(page, 'main');
+    const head = h('div', { class: 'mlops-toolbar' }, h('span', { class: 'mlops-grow' }, words, ' ', proof), copy);
+    const code = h('pre', { class: 'mlops-mono', tabindex: 0 }, slice.source);
+    const page = (): Widget => new Widget({ node: h('div', { class: 'mlops-view mlops-code-page' }, head, code) });
+    showTab(this._app, `slice-${run.id}`, t('Slice of %1', run.name), 'slice', page);
     return { state: slice.proof || 'done', words };
   }
 

@@ -7,15 +7,31 @@ import type { Column } from '../kit/table';
 import { t } from '../kit/texts';
 import type { Run } from '../records';
 
+/** How much room a table of runs has: as much as the sidebar has at first, some more, or as much as a notebook. */
+export type Room = 'narrow' | 'middle' | 'wide';
+
 /**
- * What the table of runs shows: the metric and parameter that were chosen ("" for none), and whether there is room
- * for more.
+ * What the table of runs shows: the metric and parameter that were chosen ("" for none), in how much room, and `more`
+ * metrics and parameters that nobody chose.
  */
 export interface Choice {
   metric: string;
   param: string;
-  wide: boolean;
+  room: Room;
+  more: number;
 }
+
+/** The room that so many pixels are. */
+export function roomOf(width: number): Pick<Choice, 'room' | 'more'> {
+  const room = width >= WIDE ? 'wide' : width >= MIDDLE ? 'middle' : 'narrow';
+  return { room, more: room === 'wide' ? 1 + Math.min(MOST, Math.floor((width - WIDE) / MORE)) : 0 };
+}
+
+const MIDDLE = 340;
+const WIDE = 560;
+/** Columns of metrics and parameters that nobody chose, and the pixels for each. */
+const MOST = 6;
+const MORE = 60;
 
 /** Names of metrics and parameters by how many of the runs have them, the most first. */
 export function namesOf(runs: readonly (Run | null)[]): { metrics: string[]; params: string[] } {
@@ -50,36 +66,40 @@ export function columnsOf(
   range: [number, number],
   names: { metrics: string[]; params: string[] }
 ): Column<Run>[] {
-  const { metric, param, wide } = choice;
+  const { metric, param, room, more } = choice;
+  const wide = room === 'wide';
   const columns: Column<Run>[] = [
     {
       id: 'name',
       title: t('Run'),
-      width: 'minmax(44px, 2fr)',
+      width: wide ? 'minmax(160px, 2fr)' : 'minmax(72px, 1fr)',
       sortable: true,
       cell: nameCell,
       value: run => run.name,
       tip: tipOf
     }
   ];
-  if (metric) {
-    columns.push(metricColumn(metric));
-    const trend = (run: Run): Child => trendCell(run, metric, range);
-    columns.push({ id: 'trend', title: t('Trend'), width: wide ? '84px' : '44px', cell: trend });
+  const trend = (width: number, height: number) => (run: Run): Child => trendCell(run, metric, range, width, height);
+  if (metric && room === 'narrow') {
+    // There the trend stands below the number: the names get its place.
+    const column = metricColumn(metric);
+    const both = (run: Run): Child =>
+      h('span', { class: 'mlops-run-metric' }, h('span', {}, column.cell(run)), trend(46, 7)(run));
+    columns.push({ ...column, width: '54px', cell: both, tip: run => number(run.metrics[metric]) });
+  } else if (metric) {
+    columns.push({ ...metricColumn(metric), width: wide ? '72px' : '62px' });
+    columns.push({ id: 'trend', title: t('Trend'), width: wide ? '84px' : '50px', cell: trend(wide ? 68 : 38, 16) });
   }
   if (wide) {
-    columns.push(
-      ...names.metrics
-        .filter(name => name !== metric)
-        .slice(0, 3)
-        .map(metricColumn)
-    );
-    columns.push(...[...new Set([...(param ? [param] : []), ...names.params])].slice(0, 4).map(paramColumn));
+    const others = names.metrics.filter(name => name !== metric).slice(0, Math.ceil(more / 2));
+    columns.push(...others.map(name => ({ ...metricColumn(name), width: '64px' })));
+    const params = [...new Set([...(param ? [param] : []), ...names.params])];
+    columns.push(...params.slice(0, Math.max(param ? 1 : 0, more - others.length)).map(paramColumn));
     columns.push({ id: 'seconds', title: t('Time'), width: '64px', numeric: true, cell: run => seconds(run.seconds) });
   } else if (param) {
     columns.push(paramColumn(param));
   }
-  const when = { width: '52px', numeric: true, sortable: true, value: (run: Run) => run.started };
+  const when = { width: wide ? '52px' : '46px', numeric: true, sortable: true, value: (run: Run) => run.started };
   columns.push({
     id: 'started',
     title: t('Age'),
@@ -91,18 +111,24 @@ export function columnsOf(
 }
 
 /** The course of a metric, where it has steps; else a bar between the least and the greatest. */
-export function trendCell(run: Run, metric: string, [least, greatest]: [number, number], width = 38): Child {
+export function trendCell(
+  run: Run,
+  metric: string,
+  [least, greatest]: [number, number],
+  width = 38,
+  height = 16
+): Child {
   const points = run.series[metric];
   if (points && points.length > 1) {
     const title = t('%1 from %2 to %3', metric, number(points[0][1]), number(points[points.length - 1][1]));
     return sparkline(
       points.map(([step, value]) => [step, Number(value)] as const),
-      { width, height: 16, title }
+      { width, height, title }
     );
   }
   const value = Number(run.metrics[metric] ?? NaN);
   const title = t('%1 = %2, between %3 and %4', metric, number(value), number(least), number(greatest));
-  return Number.isFinite(value) ? bar(value, least, greatest, { width, height: 16, title }) : null;
+  return Number.isFinite(value) ? bar(value, least, greatest, { width, height, title }) : null;
 }
 
 function ranked(counts: ReadonlyMap<string, number>): string[] {
@@ -120,7 +146,7 @@ function paramColumn(name: string): Column<Run> {
   return {
     id: `param:${name}`,
     title: name,
-    width: 'minmax(36px, 0.7fr)',
+    width: 'minmax(40px, 0.7fr)',
     sortable: true,
     cell: run => text(run.params[name]),
     value

@@ -1,6 +1,4 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
-import { MainAreaWidget } from '@jupyterlab/apputils';
-import { LabIcon } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 
@@ -8,11 +6,11 @@ import type { Change, Context } from '../context';
 import { fillWith, h } from '../kit/dom';
 import { errorState, loadingState } from '../kit/empty';
 import { short } from '../kit/format';
-import { svgText, type IconName } from '../kit/icons';
 import { t } from '../kit/texts';
 import { LocalModel, type Action, type View } from '../model';
 import type { Comparison, Diff, SnapshotView } from '../records';
 import { asServerError } from '../server';
+import { showTab } from '../tab';
 import comparisonView from '../views/comparison';
 import diffView from '../views/diff';
 import snapshotView from '../views/snapshot';
@@ -31,16 +29,13 @@ export function openComparison(app: JupyterFrontEnd, context: Context, ids: read
   const ask = async (): Promise<void> =>
     model.set('answer', await context.server.ask<Comparison>('compare', { runs: ids }, folder));
   const title = t('Comparison of %1 runs', ids.length);
-  const content = open(
-    app,
-    `compare-${folder}-${ids.join('-')}`,
-    title,
-    'compare',
-    () => new ViewTab(comparisonView, model, ask)
-  );
-  content?.follow(context, changes => {
-    const runs = model.get<Comparison | null>('answer')?.runs ?? [];
-    return changes.includes('runs') && runs.some(run => run.status === 'RUNNING');
+  showTab(app, `compare-${folder}-${ids.join('-')}`, title, 'compare', () => {
+    const content = new ViewTab(comparisonView, model, ask);
+    content.follow(context, changes => {
+      const runs = model.get<Comparison | null>('answer')?.runs ?? [];
+      return changes.includes('runs') && runs.some(run => run.status === 'RUNNING');
+    });
+    return content;
   });
 }
 
@@ -56,21 +51,18 @@ export function openDiff(
   const model = new LocalModel({ answer: null, names });
   const ask = async (): Promise<void> => model.set('answer', await context.server.ask<Diff>('diff', { a, b }, folder));
   const title = t('%1 and %2', names[0] || short(a), names[1] || short(b));
-  open(app, `diff-${folder}-${a}-${b}`, title, 'compare', () => new ViewTab(diffView, model, ask));
+  showTab(app, `diff-${folder}-${a}-${b}`, title, 'compare', () => new ViewTab(diffView, model, ask));
 }
 
 /** Open a main-area tab with one snapshot: its schema, first rows, and the distribution of each column. */
 export function openSnapshot(app: JupyterFrontEnd, context: Context, digest: string): void {
   const folder = context.folder;
   const model = new LocalModel({ answer: null, actions: ['reveal'] }, action => context.want(String(action.run)));
-  const content = open(app, `snapshot-${folder}-${digest}`, t('Snapshot %1', short(digest)), 'data', () => {
+  const tab = showTab(app, `snapshot-${folder}-${digest}`, t('Snapshot %1', short(digest)), 'data', () => {
     return new ViewTab(snapshotView, model, async () => {
       const view = await context.server.ask<SnapshotView>('snapshot', { digest }, folder);
       model.set('answer', view);
-      const tab = content?.parent;
-      if (tab && view.snapshot.name) {
-        tab.title.label = view.snapshot.name;
-      }
+      tab.title.label = view.snapshot.name || tab.title.label;
     });
   });
 }
@@ -127,31 +119,4 @@ class ViewTab extends Widget {
   }
 
   private _clear: (() => void) | null = null;
-}
-
-/** The tab of this id comes to the front; where there is none, it is made of `content`, which is given back then. */
-function open(
-  app: JupyterFrontEnd,
-  name: string,
-  title: string,
-  shape: IconName,
-  content: () => ViewTab
-): ViewTab | null {
-  const id = `mlops-${name}`;
-  const there = [...app.shell.widgets('main')].find(widget => widget.id === id);
-  if (there) {
-    app.shell.activateById(id);
-    return null;
-  }
-  const made = content();
-  const tab = new MainAreaWidget({ content: made });
-  tab.id = id;
-  tab.title.label = title;
-  tab.title.caption = title;
-  tab.title.closable = true;
-  tab.title.icon = new LabIcon({ name: `jupyter-mlops:tab-${shape}`, svgstr: svgText(shape) });
-  tab.toolbar.hide();
-  app.shell.add(tab, 'main');
-  app.shell.activateById(id);
-  return made;
 }

@@ -9,7 +9,7 @@ import { emptyState, errorState, loadingState } from '../kit/empty';
 import { number } from '../kit/format';
 import { iconButton, svgText } from '../kit/icons';
 import { ProgressLine } from '../kit/progress';
-import { badge } from '../kit/status';
+import { badge, stateBadge } from '../kit/status';
 import { t } from '../kit/texts';
 import { LocalModel, type Action } from '../model';
 import type { MonitoredModel, MonitoringView, Retraining } from '../records';
@@ -50,8 +50,15 @@ class Monitor implements Section {
       all: t('All predictions')
     };
     const options = WINDOWS.map(([value]) => h('option', { value }, labels[value]));
-    this._windows = h('select', { class: 'mlops-input', 'aria-label': t('Window of time'), on: { change: () => this._chose() } }, options);
-    this._models = h('select', { class: 'mlops-input', 'aria-label': t('Model'), on: { change: () => this._picked() } });
+    this._windows = h(
+      'select',
+      { class: 'mlops-input', 'aria-label': t('Window of time'), on: { change: () => this._chose() } },
+      options
+    );
+    this._models = h(
+      'select',
+      { class: 'mlops-input', 'aria-label': t('Model'), on: { change: () => this._picked() } }
+    );
     this._toolbar = h(
       'div',
       { class: 'mlops-toolbar', hidden: true },
@@ -62,7 +69,9 @@ class Monitor implements Section {
     this._words = h('div', { class: 'mlops-hidden', 'aria-live': 'polite' });
     this._body = h('div', { class: 'mlops-monitor-body' }, loadingState());
     this._job = h('div', { class: 'mlops-monitor-job', 'aria-live': 'polite' });
-    this.widget = new Widget({ node: h('div', { class: 'mlops-view mlops-monitor' }, this._toolbar, this._job, this._body, this._words) });
+    this.widget = new Widget(
+      { node: h('div', { class: 'mlops-view mlops-monitor' }, this._toolbar, this._job, this._body, this._words) }
+    );
     this._shown = new LocalModel({ actions: ['retrain'] }, action => void this._do(action));
   }
 
@@ -99,7 +108,8 @@ class Monitor implements Section {
       if (turn !== this._turn) {
         return;
       }
-      const chosen = models.find(item => item.name === this._model) ?? models.find(item => item.predictions) ?? models[0];
+      const known = models.find(item => item.name === this._model);
+      const chosen = known ?? models.find(item => item.predictions) ?? models[0];
       if (!chosen) {
         const hint = t('Choose a run with a model in Runs and register it; its predictions are watched here.');
         this._showNone(t('No model is registered yet'), hint);
@@ -111,7 +121,11 @@ class Monitor implements Section {
         this._showNone(t('%1 has predicted nothing yet', chosen.name), hint, true);
         return;
       }
-      const found = await server.ask<MonitoringView>('monitor', { name: chosen.name, since: this._windowOf(chosen) }, folder);
+      const found = await server.ask<MonitoringView>(
+        'monitor',
+        { name: chosen.name, since: this._windowOf(chosen) },
+        folder
+      );
       if (turn === this._turn) {
         this._took = performance.now() - began;
         this._show(found);
@@ -149,7 +163,8 @@ class Monitor implements Section {
       this._unrender = monitoringView.render({ model: this._shown, el: this._body });
     }
     const { model, alerts } = found.monitoring;
-    this._words.textContent = alerts.length ? t('%1: %2 alerts', model, number(alerts.length)) : t('%1: no alert', model);
+    const told = alerts.length ? t('%1: %2 alerts', model, number(alerts.length)) : t('%1: no alert', model);
+    this._words.textContent = told;
   }
 
   private _showNone(title: string, hint: string, keep = false): void {
@@ -179,7 +194,10 @@ class Monitor implements Section {
       return;
     }
     const name = String(action.model);
-    const words = t('The pipeline that releases %1 runs; what it gives must pass the gates, else the champion stays.', name);
+    const words = t(
+      'The pipeline that releases %1 runs; what it gives must pass the gates, else the champion stays.',
+      name
+    );
     const answers = await askForm(
       t('Train %1 again', name),
       [
@@ -198,9 +216,12 @@ class Monitor implements Section {
       const job = await this._context.server.start('retrain', { name, why }, this._context.folder);
       const line = new ProgressLine(t('Training %1 again…', name), () => void job.cancel());
       fillWith(this._job, line.element);
+      // The button stands below the alerts, which may be many.
+      this._job.scrollIntoView({ block: 'nearest' });
       const { answer, error } = await job.done;
       const found = answer as Retraining | null;
-      const told = found ? badge(found.state === 'promoted' ? 'good' : 'plain', null, t(found.state)) : badge('bad', 'close', t('failed'));
+      const promoted = found?.state === 'promoted';
+      const told = promoted ? badge('good', 'check', t('promoted')) : stateBadge(found?.state ?? 'failed');
       fillWith(this._job, h('p', { class: 'mlops-monitor-sentence' }, told, ' ', found?.what || error));
     } catch (error) {
       fillWith(this._job, errorState(asServerError(error).message));
@@ -208,7 +229,10 @@ class Monitor implements Section {
     this._context.touch('models', 'runs', 'pipelines');
   }
 
-  /** While it is on view, look again from time to time: predictions tell of themselves to nobody. What takes long is asked for rarely. */
+  /**
+   * While it is on view, look again from time to time: predictions tell of themselves to nobody. What takes long is
+   * asked for rarely.
+   */
   private _follow(): void {
     window.clearTimeout(this._timer);
     if (this._visible && this._unrender) {

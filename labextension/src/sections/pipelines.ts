@@ -7,10 +7,11 @@ import { fillWith, h } from '../kit/dom';
 import { emptyState, errorState, loadingState } from '../kit/empty';
 import { t } from '../kit/texts';
 import { PipelineCard } from '../pipelines/card';
-import { labIcon, Tabs } from '../pipelines/tabs';
+import { Tabs } from '../pipelines/tabs';
 import { Timetables } from '../pipelines/timetable';
 import type { PipelineFile } from '../records';
 import { asServerError, type Job } from '../server';
+import { labIcon } from '../tab';
 import type { Section } from './section';
 
 /** Milliseconds between two questions, while a run writes much. */

@@ -1,30 +1,20 @@
 import { codeSection, curvesSection, dataSection, factsSection, type Differ } from '../comparing/parts';
 import { parallelCoordinates } from '../comparing/parallel';
 import { axesOf, MARKS } from '../comparing/runs';
-import { h, fillWith } from '../kit/dom';
+import { h } from '../kit/dom';
 import { emptyState } from '../kit/empty';
 import { ago, seconds, short } from '../kit/format';
 import { stateBadge } from '../kit/status';
 import { t } from '../kit/texts';
-import type { Model, ViewProps } from '../model';
+import { drawnView, part } from '../kit/view';
+import type { Model } from '../model';
 import type { Comparison, Run } from '../records';
 
 /**
  * Runs side by side. The model's `answer` is a Comparison; its `actions` may hold `reveal` (sends `{do, run}`) and
  * `diff` (sends `{do, a, b, names}`: two digests, and what they are called).
  */
-export default {
-  render({ model, el }: ViewProps): () => void {
-    el.classList.add('mlops-view', 'mlops-comparison');
-    const draw = (): void => fillWith(el, content(model));
-    draw();
-    model.on('change:answer', draw);
-    return () => {
-      model.off('change:answer', draw);
-      el.replaceChildren();
-    };
-  }
-};
+export default drawnView('mlops-comparison', ['answer'], content);
 
 function content(model: Model): HTMLElement[] {
   const answer = model.get<Comparison | null>('answer');
@@ -73,8 +63,4 @@ function card(run: Run, index: number, reveal: ((run: Run) => void) | null): HTM
 /** Fade the runs that lie outside what was chosen on the axes. */
 function dim(cards: HTMLElement[], chosen: readonly boolean[]): void {
   cards.forEach((element, index) => element.classList.toggle('mlops-dim', !chosen[index]));
-}
-
-function part(title: string, ...children: HTMLElement[]): HTMLElement {
-  return h('section', { class: 'mlops-part' }, h('h3', {}, title), children);
 }

@@ -1,25 +1,14 @@
-import { fillWith, h, type Child } from '../kit/dom';
+import { h, type Child } from '../kit/dom';
 import { emptyState } from '../kit/empty';
 import { count, number, short, text } from '../kit/format';
 import type { IconName } from '../kit/icons';
 import { badge, type Tone } from '../kit/status';
 import { t } from '../kit/texts';
-import type { ViewProps } from '../model';
+import { drawnView, fact, panned, part } from '../kit/view';
 import type { ColumnChange, Diff } from '../records';
 
 /** The difference of two snapshots. The model's `answer` is a Diff; `names` may hold what the two are called. */
-export default {
-  render({ model, el }: ViewProps): () => void {
-    el.classList.add('mlops-view', 'mlops-diff');
-    const draw = (): void => fillWith(el, content(model.get('answer'), model.get('names')));
-    draw();
-    model.on('change:answer', draw);
-    return () => {
-      model.off('change:answer', draw);
-      el.replaceChildren();
-    };
-  }
-};
+export default drawnView('mlops-diff', ['answer'], model => content(model.get('answer'), model.get('names')));
 
 const CHANGES: Record<string, [Tone, IconName, string]> = {
   added: ['good', 'add', 'added'],
@@ -96,12 +85,7 @@ function table(changed: readonly ColumnChange[]): HTMLElement {
     ),
     h('tbody', {}, lines)
   );
-  return h(
-    'section',
-    { class: 'mlops-part' },
-    h('h3', {}, t('Columns that differ')),
-    h('div', { class: 'mlops-pan', tabindex: 0, role: 'region', 'aria-label': t('Columns that differ') }, body)
-  );
+  return part(t('Columns that differ'), panned(t('Columns that differ'), body));
 }
 
 /** What moved of a column's statistics; of a column that came or went, all of them. */
@@ -131,10 +115,6 @@ function alike(same: readonly ColumnChange[]): HTMLElement {
 function named(name: string | undefined, digest: string): Child {
   const known = h('span', { class: 'mlops-mono', title: digest }, short(digest));
   return name ? [name, ' ', known] : known;
-}
-
-function fact(name: string, value: Child): Child {
-  return [h('dt', {}, name), h('dd', {}, value)];
 }
 
 function size(rows: number | null): string {

@@ -7,7 +7,8 @@ import { driftCards, driftSentence, type DriftMemory } from '../monitor/driftPar
 import type { Drift } from '../records';
 
 /**
- * How the columns of data differ from a reference: a card for each, worst first. Reads `drift` (a `Drift` for each column) of its model.
+ * How the columns of data differ from a reference: a card for each, worst first. Reads `drift` (a `Drift` for each
+ * column) of its model.
  */
 export default {
   render({ model, el }: ViewProps): () => void {
@@ -16,9 +17,16 @@ export default {
     const draw = (): void => {
       const columns = bySeverity(model.get<Drift[] | undefined>('drift') ?? []);
       if (columns.length) {
-        fillWith(view, h('p', { class: 'mlops-monitor-sentence' }, driftSentence(columns)), driftCards(columns, null, memory));
+        fillWith(
+          view,
+          h('p', { class: 'mlops-monitor-sentence' }, driftSentence(columns)),
+          driftCards(columns, null, memory)
+        );
       } else {
-        fillWith(view, emptyState(t('No column was compared'), t('Give data to compare with: mlops validate DATA --reference DATA')));
+        fillWith(
+          view,
+          emptyState(t('No column was compared'), t('Give data to compare with: mlops validate DATA --reference DATA'))
+        );
       }
     };
     model.on('change:drift', draw);

@@ -1,33 +1,21 @@
-import { fillWith, h, s, type Child } from '../kit/dom';
+import { h, s, type Child } from '../kit/dom';
 import { emptyState } from '../kit/empty';
 import { count, number, seconds, text } from '../kit/format';
 import { icon, type IconName } from '../kit/icons';
 import { stateBadge } from '../kit/status';
 import { t } from '../kit/texts';
-import type { ViewProps } from '../model';
+import { drawnView } from '../kit/view';
 import type { Check, Gate } from '../records';
 
 /** What the gates said of a model: the verdict, then each gate with its value, its bound and why. */
-export default {
-  render({ model, el }: ViewProps): () => void {
-    const show = (): void => {
-      const check = model.get<Check | null | undefined>('check');
-      const busy = model.get<string | undefined>('busy') ?? '';
-      const line = busy ? h('div', { class: 'mlops-gates-busy', role: 'status' }, busy) : null;
-      const hint = t('A check holds the model against the gates that the project sets for it.');
-      fillWith(
-        el,
-        line,
-        check ? gates(check) : !busy && emptyState(t('The gates were not asked yet'), hint, [], 'shield')
-      );
-    };
-    const names = ['change:check', 'change:busy'];
-    el.classList.add('mlops-view', 'mlops-gates');
-    names.forEach(name => model.on(name, show));
-    show();
-    return () => names.forEach(name => model.off(name, show));
-  }
-};
+export default drawnView('mlops-gates', ['check', 'busy'], model => {
+  const check = model.get<Check | null | undefined>('check');
+  const busy = model.get<string | undefined>('busy') ?? '';
+  const line = busy ? h('div', { class: 'mlops-gates-busy', role: 'status' }, busy) : null;
+  const hint = t('A check holds the model against the gates that the project sets for it.');
+  const none = !check && !busy ? emptyState(t('The gates were not asked yet'), hint, [], 'shield') : null;
+  return [line, check ? gates(check) : none];
+});
 
 /** A check as a heading and a list of its gates. */
 export function gates(check: Check): HTMLElement {

@@ -14,7 +14,8 @@ import type { Alert, Monitoring } from '../records';
 /**
  * How a model in service does: alerts, drift of each column, performance over time, the service's health.
  *
- * Reads `monitoring` of its model, `told` (alerts that people were told of before) and `champion` (the version that serves) where they are
+ * Reads `monitoring` of its model, `told` (alerts that people were told of before) and `champion` (the version that
+ * serves) where they are
  * there. Of `actions` it offers `retrain`.
  */
 export default {
@@ -115,7 +116,12 @@ function alerts(found: Monitoring, retrain: (() => void) | null): Child {
       h(
         'div',
         { class: 'mlops-actions' },
-        h('button', { type: 'button', class: 'mlops-button', on: { click: retrain } }, icon('replay'), t('Train again…'))
+        h(
+          'button',
+          { type: 'button', class: 'mlops-button', on: { click: retrain } },
+          icon('replay'),
+          t('Train again…')
+        )
       )
   ];
 }
@@ -128,7 +134,11 @@ function alertLine(alert: Alert): HTMLElement {
     { class: 'mlops-alert', data: { kind: alert.kind } },
     badge('bad', shape, t(words)),
     h('span', { class: 'mlops-alert-what' }, alert.what),
-    h('time', { class: 'mlops-quiet', datetime: new Date(alert.at * 1000).toISOString(), title: moment(alert.at) }, since)
+    h(
+      'time',
+      { class: 'mlops-quiet', datetime: new Date(alert.at * 1000).toISOString(), title: moment(alert.at) },
+      since
+    )
   );
 }
 
@@ -154,7 +164,11 @@ function before(told: readonly Alert[]): Child {
         h(
           'li',
           {},
-          h('time', { class: 'mlops-quiet', datetime: new Date(alert.at * 1000).toISOString() }, moment(alert.at).slice(0, 16)),
+          h(
+            'time',
+            { class: 'mlops-quiet', datetime: new Date(alert.at * 1000).toISOString() },
+            moment(alert.at).slice(0, 16)
+          ),
           h('span', {}, `${t(KINDS[alert.kind]?.[1] ?? alert.kind)}: ${alert.what}`),
           alert.version !== null && h('span', { class: 'mlops-quiet' }, t('version %1', alert.version))
         )

@@ -4,7 +4,7 @@ import { Table, type Sort } from '../kit/table';
 import { t } from '../kit/texts';
 import type { Model, ViewProps } from '../model';
 import type { Run } from '../records';
-import { columnsOf, namesOf, rangeOf } from '../runs/columns';
+import { columnsOf, namesOf, rangeOf, roomOf } from '../runs/columns';
 import { detailOf, type Outcome, type Work } from '../runs/detail';
 
 /**
@@ -25,7 +25,6 @@ export default {
   }
 };
 
-const WIDE = 560;
 const WATCHED = [
   'runs',
   'stories',
@@ -69,7 +68,7 @@ class RunsView {
     }
     this._width = new ResizeObserver(() => this._resized());
     this._width.observe(_el);
-    this._wide = _el.clientWidth >= WIDE;
+    this._room = roomOf(_el.clientWidth);
     this._update('runs');
     this._update('selected');
   }
@@ -122,14 +121,14 @@ class RunsView {
     const look = JSON.stringify([
       metric,
       param,
-      this._wide,
+      this._room,
       range,
       names.metrics.slice(0, 5),
       names.params.slice(0, 5)
     ]);
     if (look !== this._look) {
       this._look = look;
-      this._table.setColumns(columnsOf({ metric, param, wide: this._wide }, range, names));
+      this._table.setColumns(columnsOf({ metric, param, ...this._room }, range, names));
     }
     this._drawChoices(names, metric, param);
     this._keepDelivered();
@@ -229,14 +228,14 @@ class RunsView {
   }
 
   private _resized(): void {
-    const wide = this._el.clientWidth >= WIDE;
-    if (wide !== this._wide) {
-      this._wide = wide;
+    const room = roomOf(this._el.clientWidth);
+    if (this._el.clientWidth && JSON.stringify(room) !== JSON.stringify(this._room)) {
+      this._room = room;
       this._drawRows();
     }
   }
 
-  private _wide = false;
+  private _room = roomOf(0);
   private _look = '';
   private _chosen = '';
   private readonly _metrics = new Set<string>();

@@ -82,13 +82,13 @@ class Schedules {
     if (!schedules.some(timed => !timed.schedule.paused)) {
       return null;
     }
-    const command = this._model.get<string | undefined>('command') || 'mlops scheduler';
+    const command = this._model.get<string | undefined>('command') ?? '';
     const start = this._allowed('scheduler') && this._button('scheduler', '', t('Start one in a terminal'));
     return h(
       'div',
       { class: 'mlops-scheduler mlops-scheduler-none', role: 'note' },
       h('div', {}, icon('warning'), ' ', t('No scheduler is running, so nothing starts by itself.')),
-      h('div', { class: 'mlops-actions' }, start, h('code', { class: 'mlops-mono' }, command))
+      h('div', { class: 'mlops-actions' }, start, h('code', { class: 'mlops-mono', title: command }, 'mlops scheduler'))
     );
   }
 

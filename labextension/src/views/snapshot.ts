@@ -1,25 +1,15 @@
 import { distribution } from '../comparing/distribution';
-import { fillWith, h, type Child } from '../kit/dom';
+import { h, type Child } from '../kit/dom';
 import { emptyState } from '../kit/empty';
 import { ago, bytes, count, moment, number, short } from '../kit/format';
 import { badge } from '../kit/status';
 import { t } from '../kit/texts';
-import type { Model, ViewProps } from '../model';
+import { drawnView, fact, panned, part } from '../kit/view';
+import type { Model } from '../model';
 import type { ColumnDistribution, ListedSnapshot, SnapshotUse, SnapshotView } from '../records';
 
 /** One snapshot. The model's `answer` is a SnapshotView; its `actions` may hold `reveal` (sends `{do, run}`). */
-export default {
-  render({ model, el }: ViewProps): () => void {
-    el.classList.add('mlops-view', 'mlops-snapshot');
-    const draw = (): void => fillWith(el, content(model));
-    draw();
-    model.on('change:answer', draw);
-    return () => {
-      model.off('change:answer', draw);
-      el.replaceChildren();
-    };
-  }
-};
+export default drawnView('mlops-snapshot', ['answer'], content);
 
 function content(model: Model): HTMLElement[] {
   const view = model.get<SnapshotView | null>('answer');
@@ -87,15 +77,11 @@ function distributions(view: SnapshotView): HTMLElement | null {
     return null;
   }
   const all = view.distributions[0].rows;
-  const part = view.snapshot.rows !== null && view.looked < view.snapshot.rows && view.snapshot.columns !== null;
-  const sample = part ? h('p', { class: 'mlops-quiet' }, t('Of %1 rows, evenly spread.', count(all))) : null;
-  return h(
-    'section',
-    { class: 'mlops-part' },
-    h('h3', {}, view.snapshot.columns === null || view.distributions.length > 1 ? t('Columns') : t('Values')),
-    sample,
-    h('ul', { class: 'mlops-columns' }, view.distributions.map(column))
-  );
+  const { rows, columns } = view.snapshot;
+  const some = rows !== null && view.looked < rows && columns !== null;
+  const sample = some ? h('p', { class: 'mlops-quiet' }, t('Of %1 rows, evenly spread.', count(all))) : null;
+  const title = view.snapshot.columns === null || view.distributions.length > 1 ? t('Columns') : t('Values');
+  return part(title, sample, h('ul', { class: 'mlops-columns' }, view.distributions.map(column)));
 }
 
 function column(found: ColumnDistribution): HTMLElement {
@@ -160,18 +146,9 @@ function head(view: SnapshotView): HTMLElement | null {
     ),
     h('tbody', {}, lines)
   );
-  return h(
-    'section',
-    { class: 'mlops-part' },
-    h('h3', {}, caption),
-    h('div', { class: 'mlops-pan mlops-preview-place', tabindex: 0, role: 'region', 'aria-label': caption }, table)
-  );
+  return part(caption, panned(caption, table, 'mlops-preview-place'));
 }
 
 function shown(value: string | null): Child {
   return value === null ? h('span', { class: 'mlops-quiet' }, t('missing')) : value;
-}
-
-function fact(name: string, value: Child): Child {
-  return [h('dt', {}, name), h('dd', {}, value)];
 }
