@@ -15,6 +15,7 @@ from pathlib import Path
 from ..config import Settings
 from ..errors import SettingsError, StoreError, UsageError
 from ..store import client
+from . import skeleton
 from .answers import Page, Prepared
 
 IGNORED = (".mlops/", "mlflow.db*", "mlruns/", "mlartifacts/", ".ipynb_checkpoints/")
@@ -22,7 +23,7 @@ IGNORED = (".mlops/", "mlflow.db*", "mlruns/", "mlartifacts/", ".ipynb_checkpoin
 
 
 def prepare(folder: Path, experiment: str | None) -> Prepared:
-    """Write settings and .gitignore entries that are missing; a second time changes nothing."""
+    """Write what is missing of settings, .gitignore, a pipeline, and the check of it before a commit; a second time changes nothing."""
     name = folder.resolve().name if experiment is None else experiment
     if not name.strip():
         raise UsageError("Give the experiment a name: `mlops init --experiment NAME`.")
@@ -31,7 +32,10 @@ def prepare(folder: Path, experiment: str | None) -> Prepared:
     if not home.is_dir():
         home.mkdir(mode=0o700)
         changed.append(".mlops/ made")
-    return Prepared(project=str(folder.resolve()), experiment=_experiment(folder / "pyproject.toml"), changed=tuple(changed))
+    changed += _pipeline(folder)
+    hooks, notes = _hooks(folder)
+    experiment = _experiment(folder / "pyproject.toml")
+    return Prepared(project=str(folder.resolve()), experiment=experiment, changed=(*changed, *hooks), notes=tuple(notes))
 
 
 def _settings(path: Path, experiment: str, named: bool) -> list[str]:
@@ -72,6 +76,32 @@ def _ignore(path: Path) -> list[str]:
     return [f".gitignore: {', '.join(missing)}"]
 
 
+def _pipeline(folder: Path) -> list[str]:
+    files = skeleton.pipeline_files(folder)
+    for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        _write(folder / name, content.decode())
+    return [f"{name} made" for name in files]
+
+
+def _hooks(folder: Path) -> tuple[list[str], list[str]]:
+    """What was written for pre-commit, and what is left to the user."""
+    pipeline = next((name for name in skeleton.PIPELINES if (folder / name).exists()), None)
+    if pipeline is None:
+        return [], []
+    if not (folder / ".git").exists():
+        return [], [f"This is not the root of a git repository: where it is, `mlops init` adds a check of {pipeline} before each commit."]
+    path = folder / skeleton.HOOKS
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if f"mlops run {pipeline}" in text:
+        return [], []
+    hooked = skeleton.hooked(text, pipeline)
+    if hooked is None:
+        return [], [f"{path.name} stays as it is: add a local hook with the entry `mlops run {pipeline} --dry-run` to it."]
+    _write(path, hooked)
+    return [f"{path.name}: `mlops run {pipeline} --dry-run` before each commit"], ["`pre-commit install` switches the check on."]
+
+
 def _write(path: Path, text: str) -> None:
     """Replace a file in one step, so that a full disk leaves the old one."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
@@ -90,6 +120,8 @@ def serve_ui(settings: Settings, port: int | None) -> Page:
     store = str(client.ask(settings, "status")["tracking_uri"])
     if re.match(r"https?://", store):
         raise UsageError(f"The runs of this project are on a server, which has its own pages: open {store} in a browser.")
+    if port is not None and not 0 <= port < 2**16:
+        raise UsageError(f"--port {port} is no port: give 1 to 65535, or 0 for any that is free.")
     chosen = port or _free_port()
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(chosen), "--workers", "1"]
     # By environment, since everybody on this computer can read command lines, and the address of a database may hold a password.

@@ -37,7 +37,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "hatch_build.py", ".gitignore"):
         shutil.copy(ROOT / name, folder)
     (folder / "notebooks").mkdir()
-    shutil.copy(ROOT / "notebooks" / "1_track_and_compare.ipynb", folder / "notebooks")
+    for name in ("1_track_and_compare.ipynb", "4_serve_and_monitor.ipynb"):
+        shutil.copy(ROOT / "notebooks" / name, folder / "notebooks")
+    shutil.copytree(ROOT / "notebooks" / "stream", folder / "notebooks" / "stream")
     left_out = shutil.ignore_patterns("node_modules", "__pycache__", "static")
     shutil.copytree(ROOT / "labextension", folder / "labextension", ignore=left_out)
     shutil.copytree(ROOT / "jupyter_mlops", folder / "jupyter_mlops", ignore=left_out)
@@ -99,6 +101,11 @@ def test_pip_without_node_makes_a_wheel_that_carries_the_extension_and_enables_i
     assert json.loads(built(files)["install.json"])["packageName"] == "jupyter_mlops"
     assert json.loads(built(files)["schemas/@jupyter-mlops/labextension/plugin.json"])["title"]
     assert json.loads(files[CONFIGURED]) == {"ServerApp": {"jpserver_extensions": {"jupyter_mlops": True}}}
+
+
+def test_wheel_carries_what_the_demo_plays(wheel: Path) -> None:
+    played = {name.removeprefix("jupyter_mlops/notebooks/") for name in contents(wheel) if name.startswith("jupyter_mlops/notebooks/")}
+    assert played == {"1_track_and_compare.ipynb", "4_serve_and_monitor.ipynb", "stream/pipeline.yaml", "stream/train.ipynb"}
 
 
 def test_wheel_carries_each_view_as_a_module_of_its_own(wheel: Path) -> None:

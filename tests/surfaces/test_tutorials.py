@@ -1,4 +1,4 @@
-"""The tutorials run from top to bottom through our own engine; two have tests of their own (the demo's, and the stream)."""
+"""The tutorials run from top to bottom through our own engine; the first and the fourth have their test in the demo, which plays them."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def _last_signal() -> Iterator[None]:
 def _needed() -> None:
     missing = [name for name in ("orjson", "prometheus_client", "uvicorn") if find_spec(name) is None]
     if missing:
-        raise UsageError(f"Serving needs a package that is not here ({missing[0]}): pip install 'jupyter_mlops[serve]'.")
+        raise UsageError(f"Serving needs a package that is not here: pip install {missing[0].replace('_', '-')}.")
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
