@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from jupyter_client.manager import KernelManager
 
 from jupyter_mlops.config import Settings
 from jupyter_mlops.store.shared import SharedState
+from jupyter_mlops.surfaces import answers
 from tests import databases
 from tests.npm import bundle, checkout_with_modules, node  # noqa: F401  (fixtures)
 
@@ -47,6 +49,21 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(folder)
     yield folder
     end_workers(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def fitting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a test lets a command print with --json is held against the published schema."""
+    own = answers.plain
+
+    def checked(answer: Any) -> Any:
+        from tests.surfaces import answers_schema  # it imports every verb
+
+        found = own(answer)
+        answers_schema.check(answer, json.loads(json.dumps(found, default=repr)))
+        return found
+
+    monkeypatch.setattr(answers, "plain", checked)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 from subprocess import Popen
 from typing import TYPE_CHECKING, Any
 
-from ..records import AuditEntry, CellEvent, Firing, Input, Node, Problem, Run, Schedule, StepPlan, to_json
+from ..records import AuditEntry, CellEvent, Firing, Input, Node, Problem, Run, Schedule, StepPlan, Trace, to_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,11 +110,12 @@ class Collected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What `init` wrote in the project folder; `changed` is empty when everything was there already."""
+    """What `init` wrote in the project folder; `changed` is empty when everything was there already. `notes` say what is left to do."""
 
     project: str
     experiment: str
     changed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,13 +202,25 @@ class Entries(tuple[AuditEntry, ...]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """One act of the demo: its `name`, and what came of it in a sentence."""
+
+    name: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Demo:
-    """What the demo made: the executed notebook and, of its runs, the table, a comparison and a lineage."""
+    """What the demo made: the `acts` of the loop; the first `notebook` as executed and, of its runs, the table, a comparison and a lineage;
+    the trace of one `prediction`. `next` maps commands that work in its folder to what they show; `seconds` is what all took."""
 
     notebook: str
+    acts: tuple[Act, ...]
     runs: tuple[Run, ...]
     comparison: Comparison
     lineage: Node
+    prediction: Trace
+    next: Mapping[str, str]
     seconds: float
 
 

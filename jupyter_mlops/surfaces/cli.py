@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +24,19 @@ if TYPE_CHECKING:
 
 FORMATS = ("--json", "--csv")
 EPILOGUE = (
-    "With every command: --json prints JSON, --debug an error's traceback; with runs, --csv prints CSV. mlops COMMAND --help says more."
+    "With every command: --json prints JSON, --debug an error's traceback; with runs, --csv prints CSV. mlops COMMAND --help says more. "
+    "mlops --completion bash (zsh, fish) prints what lets a shell complete commands and options."
 )
+SHELLS = ("bash", "zsh", "fish")
+INTERRUPTED = "Interrupted: what was kept before stays, nothing is half done; the same command begins again."
+
+
+_WORDS = (
+    (r"^Unused Tokens: \[(.*)\]\.$", r"There is a word too many: \1."),
+    (r"unable to convert (\".*\") into int\.$", r"\1 is no whole number."),
+    (r"unable to convert (\".*\") into float\.$", r"\1 is no number."),
+)
+"""Sentences of the parser, and how they are said here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +52,9 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command, print its answer, and give the exit status."""
     debug = "--debug" in arguments
     try:
+        if arguments[:1] == ["--completion"]:
+            print(completion(arguments[1:]))
+            return 0
         words = common(arguments)
         found = answer(words)
         if found is None:
@@ -47,6 +62,7 @@ def run(arguments: Sequence[str]) -> int:
         show(found, words.form, sys.stdout)
         return status(found)
     except KeyboardInterrupt:
+        print(f"mlops: {INTERRUPTED}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # Whoever read our output (head, less) has seen enough; Python must not complain about it while it shuts down.
@@ -70,6 +86,13 @@ def answer(words: Words, **options: Any) -> Any:
         FORM.reset(token)
 
 
+def completion(shells: Sequence[str]) -> str:
+    """The script that lets a shell complete commands and options: `eval "$(mlops --completion bash)"` in its start-up file."""
+    if len(shells) != 1 or shells[0] not in SHELLS:
+        raise UsageError(f"Name the shell to complete in: mlops --completion {', '.join(SHELLS[:-1])} or {SHELLS[-1]}.")
+    return application().generate_completion(prog_name="mlops", shell=shells[0])  # type: ignore[arg-type]  # it is one of those
+
+
 @cache
 def application() -> App:
     """The cyclopts application: one command for each verb, its signature the options, its docstring the help."""
@@ -90,7 +113,7 @@ def application() -> App:
         suppress_keyboard_interrupt=False,
     )
     for place, verb in enumerate(VERBS):
-        app.command(getattr(commands, verb), name=verb, sort_key=place)
+        app.command(getattr(commands, verb), name=verb, sort_key=place, version_flags=())
     return app
 
 
@@ -132,7 +155,7 @@ def show(answer: Any, form: str, out: TextIO) -> None:
 
 
 def status(answer: Any) -> int:
-    """1 where the answer is no, else 0."""
+    """1 where the answer is no, 130 where Ctrl-C came before there was one, else 0."""
     from ..records import Check, Monitoring, PipelineRun, Promotion, Replay, Retraining, Validation
     from .answers import Report, Served
 
@@ -153,6 +176,8 @@ def status(answer: Any) -> int:
             return 1 if answer.verdict == "alert" else 0
         case Retraining():
             return 1 if answer.state in ("failed", "refused") else 0
+        case PipelineRun() if answer.status == "cancelled":
+            return 130
         case PipelineRun():
             held = (answer.release or {}).get("state") in ("refused", "failed", "unchecked")
             return 1 if held or answer.status != "done" or any(gate.state == "failed" for gate in answer.gates) else 0
@@ -167,7 +192,12 @@ def sentence(error: BaseException) -> str:
 
     if isinstance(error, CycloptsError):
         verb = f"mlops {error.command_chain[0]} --help" if error.command_chain else "mlops --help"
-        return f"{' '.join(str(error).split())} `{verb}` says how."
+        told = " ".join(str(error).split())
+        for theirs, ours in _WORDS:
+            told = re.sub(theirs, ours, told)
+        return f"{told} `{verb}` says how."
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be used ({error.strerror}): name another place, or see to its rights and its disk."
     return f"{type(error).__name__}: {' '.join(str(error).split())}; --debug shows where."
 
 

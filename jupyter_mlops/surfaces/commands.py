@@ -337,9 +337,10 @@ def gc(*, dry_run: bool = False) -> Collected:
 
 
 def init(*, experiment: str | None = None) -> Prepared:
-    """Prepare this folder: settings and .gitignore entries.
+    """Prepare this folder: settings, .gitignore entries, and a pipeline to begin with.
 
-    Adds [tool.mlops] to pyproject.toml. What is there already stays as it is; a second time changes nothing.
+    Adds [tool.mlops] to pyproject.toml, pipeline.yaml with two notebooks in steps/ where there is no pipeline, and in a git repository a
+    check of it before each commit, for pre-commit. What is there already stays as it is; a second time changes nothing.
 
     Args:
         experiment: the MLflow experiment of this project (default: the folder's name).
@@ -373,9 +374,10 @@ def ui(*, port: int | None = None) -> Page:
 
 
 def demo() -> Demo:
-    """Run a real notebook on real flights, and see its runs.
+    """Play the whole loop on a year of real flights, and see what came of it.
 
-    In this folder if it is empty, else in a new one below it. Needs no network.
+    Track, replay, cut a step, run a pipeline, pass gates, serve, drift, train again, roll back, trace a prediction: in this folder if it is
+    empty, else in a new one below it. It takes two to three minutes, and no network; Ctrl-C ends all of it.
     """
     from .demo import play
 

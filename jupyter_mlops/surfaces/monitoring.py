@@ -74,6 +74,8 @@ def _put(path: Path, text: str) -> None:
         os.replace(unfinished, path)
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror}): name a file in a folder that exists.") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _moment(name: str, text: str, end: float) -> float:

@@ -91,14 +91,15 @@ def pipeline_of(choice: Choice) -> Pipeline:
         raise UsageError("Say what to run: a pipeline.yaml, or one or more notebooks.")
     for source in sources:
         if not source.is_file():
-            raise NotFound("file", str(source), "`mlops run` takes a pipeline.yaml, or one or more notebooks.")
+            raise NotFound("file", str(source), "Name a pipeline.yaml, or one or more notebooks.")
     if all(source.suffix == ".ipynb" for source in sources):
         found = loading.from_notebooks(sources)
     elif len(sources) == 1 and sources[0].suffix in (".yaml", ".yml"):
         found = loading.load(sources[0])
     else:
         names = ", ".join(str(source) for source in sources)
-        raise UsageError(f"Cannot run {names} together: give one pipeline.yaml, or one or more notebooks.")
+        together = " together" if len(sources) > 1 else ""
+        raise UsageError(f"{names} cannot be run{together}: give one pipeline.yaml, or one or more notebooks.")
     return loading.parameters(found, choice.params)
 
 

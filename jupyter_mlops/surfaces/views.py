@@ -30,6 +30,7 @@ from .answers import (
     short,
 )
 from .blocks import Block, Blocks, Cell, Code, Table, Text, Tree
+from .demo_view import demo_blocks
 from .export_view import export_blocks
 from .line import direction, number
 from .pipeline_view import plan_blocks, run_blocks
@@ -281,7 +282,9 @@ def _(collected: Collected) -> Blocks:
 @view.register
 def _(prepared: Prepared) -> Blocks:
     done = [Text(f"✓ {text}") for text in prepared.changed] or [Text("Everything was there already; nothing was changed.")]
-    return [*done, Text(f'Runs go to the MLflow experiment "{prepared.experiment}". In a notebook here: %load_ext jupyter_mlops', "faint")]
+    left = [Text(note) for note in prepared.notes]
+    told = f'Runs go to the MLflow experiment "{prepared.experiment}". In a notebook here: %load_ext jupyter_mlops'
+    return [*done, *left, Text(told, "faint")]
 
 
 @view.register
@@ -296,20 +299,7 @@ def _(answer: AboutSchedules) -> Blocks:
 
 @view.register
 def _(demo: Demo) -> Blocks:
-    best = demo.comparison.runs[-1]
-    folder = short(str(Path(demo.notebook).parent))
-    return [
-        Text(f"The notebook ran in {demo.seconds:.0f} s; its first cell, %load_ext jupyter_mlops, is all that tracking took."),
-        Text("mlops runs", "title"), *view(Runs(demo.runs)),
-        Text(f"mlops compare {' '.join(run.id[:8] for run in demo.comparison.runs)}", "title"), *view(demo.comparison),
-        Text(f"mlops lineage {best.id[:8]}", "title"), *view(demo.lineage),
-        Text("What to do next", "title"),
-        *([Text(f"cd {folder}   everything below is done in this folder")] if folder != "." else []),
-        Text(f"jupyter lab {Path(demo.notebook).name}   change a value, run its cell: the line under it compares the new run with others"),
-        Text("mlops ui   see the same runs in MLflow"),
-        Text(f"mlops show {best.id[:8]}   the whole story of the best run"),
-        Text("%load_ext jupyter_mlops   at the top of a notebook of your own"),
-    ]  # fmt: skip
+    return demo_blocks(demo, runs=view(Runs(demo.runs)), comparison=view(demo.comparison), lineage=view(demo.lineage))
 
 
 def _event(event: CellEvent) -> Blocks:

@@ -33,6 +33,10 @@ accuracy = model.score(X, y)
 """
 
 
+EVERY_WARNING = r"import warnings; warnings.filterwarnings('always', module=r'jupyter_mlops(\.|$)')"
+"""Lets a warning be seen, deprecations too, where this package gave cause for it."""
+
+
 def test_the_public_names_are_these() -> None:
     assert dir(mlops) == sorted(["__version__", "gate", "load_ipython_extension", "unload_ipython_extension", "widget", *VERBS])
     assert list(mlops.VERBS) == VERBS
@@ -67,10 +71,12 @@ def test_a_path_may_be_a_text_in_python(project: Path) -> None:
 
 
 def test_a_notebook_a_shell_and_python_give_the_same_answers(project: Path, kernel: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert kernel.run("%load_ext jupyter_mlops").error == ""
+    assert kernel.run(EVERY_WARNING).error == ""
+    ran = kernel.run("%load_ext jupyter_mlops")
+    assert (ran.error, ran.stderr) == ("", "")
     for value in (0.1, 10.0):
         ran = kernel.run(NOTEBOOK.format(C=value))
-        assert ran.error == ""
+        assert (ran.error, ran.stderr) == ("", "")
     assert "accuracy" in ran.text
     assert "C: 0.1 → 10.0" in ran.text
     shell = answers(capsys, "runs")
@@ -81,6 +87,7 @@ def test_a_notebook_a_shell_and_python_give_the_same_answers(project: Path, kern
     first, second = shell[1]["id"], shell[0]["id"]
     for command in ("runs", f"show {first}", f"compare {first} {second}", f"lineage {first}", "runs --where C=0.1", "gc --dry-run"):
         told = kernel.run(f"%mlops {command} --json")
+        assert told.stderr == "", command
         assert json.loads(told.result["text/plain"]) == answers(capsys, command), command
     assert [run.id for run in mlops.runs(sort="C", limit=5)][-1] in (first, second)
     for command in ("runs", f"show {first}", f"compare {first} {second}", f"lineage {first}", "track", "doctor"):

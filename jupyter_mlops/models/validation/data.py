@@ -153,7 +153,7 @@ def _guarded(load: Callable[[], Any], name: str) -> pd.DataFrame:
     except MlopsError:
         raise
     except pd.errors.EmptyDataError:
-        raise DataError(f"{name} is empty: it has not even column names.") from None
+        raise DataError(f"{name} is empty, it has not even column names: write it again, or name another file.") from None
     except ImportError as error:
         raise DataError(f"{name} cannot be read without the package {error.name or error}: install it, or give parquet or csv.") from None
     except Exception as error:  # whatever the readers of a dozen formats raise for a file that is broken
