@@ -1,0 +1,1 @@
+"""The handbook: what in it is written by a program, and whether all of it is true."""
