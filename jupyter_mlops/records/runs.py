@@ -15,7 +15,8 @@ class Run(Record):
 
     `model` is {"name", "class", "flavor", "uri"} or None; `replay` is None, identical, tolerance or different; `series` holds stepped
     metrics as {key: [[step, value], ...]}; `skipped` says what could not be saved and why; `origin` is ours ("jupyter_mlops") or "mlflow".
-    `pipeline` of a pipeline's run, and of those of its steps, tells its name as "pipeline", and "step", "key", "cached", "schedule", "due".
+    `pipeline` of a pipeline's run, and of those of its steps, tells its name as "pipeline", and "step", "source", "key",
+    "cached" (the steps that were found done), "cached_runs" (the runs that did them), "schedule", "due".
     """
 
     id: str

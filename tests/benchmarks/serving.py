@@ -1,6 +1,9 @@
 """One scikit-learn pipeline with 30 columns behind several services, asked by 32 clients: ours, MLflow's, BentoML's, and the plainest app.
 
 Each service is a process of its own, with one worker, and they are asked in turn. Ours logs every prediction; the others log none.
+
+BentoML's Python is that of an environment of its own, which the environment variable MLOPS_BENTOML names (one with `bentoml`, `joblib` and
+this scikit-learn and pandas in it); without it, such an environment is made, which takes minutes.
 """
 
 from __future__ import annotations
@@ -46,6 +49,8 @@ async def predict(request: Request):
     return {"predictions": model.predict(frame).tolist()}
 '''
 BENTO = '''\
+from typing import Any
+
 import bentoml
 import joblib
 import pandas as pd
@@ -56,9 +61,9 @@ class Shop:
     def __init__(self) -> None:
         self.model = joblib.load("model.joblib")
 
-    @bentoml.api(batchable=True, max_batch_size=1024, max_latency_ms=1000)
-    def predict(self, rows: pd.DataFrame) -> list[int]:
-        return self.model.predict(rows).tolist()
+    @bentoml.api(batchable=True, max_batch_size=1024)
+    def predict(self, rows: list[dict[str, Any]]) -> list[int]:
+        return self.model.predict(pd.DataFrame(rows)).tolist()
 '''
 
 
@@ -179,23 +184,30 @@ def _bare(place: Path, running: contextlib.ExitStack) -> dict[str, Any]:
 
 
 def _bento(place: Path, running: contextlib.ExitStack) -> dict[str, Any] | None:
-    """BentoML in an environment of its own; None where it does not install beside these versions."""
-    venv.create(place / "bento", with_pip=True)
-    pins = [f"{name}=={version(name)}" for name in ("scikit-learn", "pandas", "numpy")]
-    try:
-        subprocess.run(
-            [place / "bento" / "bin" / "pip", "install", "-q", "bentoml", "joblib", *pins], check=True, timeout=INSTALL_SECONDS,
-            capture_output=True,
-        )  # fmt: skip
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        print(f"BentoML does not install: {str(getattr(error, 'stderr', b''))[-300:]}")
+    """BentoML; None where it does not install beside these versions."""
+    python = os.environ.get("MLOPS_BENTOML") or _bento_python(place)
+    if not python:
         return None
     (place / "service.py").write_text(BENTO)
     port = _port()
-    words = [str(place / "bento" / "bin" / "bentoml"), "serve", "service:Shop", "--port", str(port)]
+    words = [str(Path(python).with_name("bentoml")), "serve", "service:Shop", "--port", str(port)]
     process = _start(words, place, running, {"BENTOML_HOME": str(place / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"})
     _wait(port, "/readyz", process)
     return {"port": port, "path": "/predict", "pid": process.pid}
+
+
+def _bento_python(place: Path) -> str:
+    """The Python of an environment that is made for BentoML; "" where it does not install."""
+    folder = place / "bento"
+    venv.create(folder, with_pip=True)
+    pins = [f"{name}=={version(name)}" for name in ("scikit-learn", "pandas", "numpy")]
+    words = [folder / "bin" / "pip", "install", "-q", "bentoml", "joblib", *pins]
+    try:
+        subprocess.run(words, check=True, timeout=INSTALL_SECONDS, capture_output=True)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        print(f"BentoML was not asked, since it does not install: {str(getattr(error, 'stderr', b''))[-300:]}")
+        return ""
+    return str(folder / "bin" / "python")
 
 
 def _start(words: list[str], folder: Path, running: contextlib.ExitStack, more: dict[str, str] | None = None) -> subprocess.Popen[bytes]:

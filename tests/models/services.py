@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
 from jupyter_mlops.errors import NotFound
 from jupyter_mlops.models.serving.application import Application
 from jupyter_mlops.models.serving.options import Options
@@ -57,9 +59,14 @@ class Rows:
         self, inputs: Any, output: Any, *, ids: Sequence[str], version: int, role: str = "champion", seconds: Any = None
     ) -> int:
         for place, identifier in enumerate(ids):
-            row = {name: values[place] for name, values in inputs.items()} if isinstance(inputs, dict) else list(inputs[place])
+            row = {name: _plain(values[place]) for name, values in inputs.items()} if isinstance(inputs, dict) else list(inputs[place])
             self.rows.append({"id": identifier, "inputs": row, "output": output[place], "version": version, "role": role})
         return len(ids)
+
+
+def _plain(value: Any) -> Any:
+    """A value of a list or of an Arrow array."""
+    return value.as_py() if isinstance(value, pa.Scalar) else value
 
 
 @dataclass(frozen=True)

@@ -612,3 +612,13 @@ def test_check_of_a_variable_in_a_notebook_with_a_gate_of_its_own(project: Path,
     (project / "gates.yaml").write_text("[{metric: accuracy, at_least: 0.5}, {slices: accuracy, gap: 0.5}]")
     found = kernel.run("found = mlops.check(model, data=people, gates='gates.yaml')\nfound.verdict, len(found.gates)")
     assert "('passed', 2)" in found.text
+    # What a cell tried it on is found, for the model that the cell has.
+    split = "from sklearn.model_selection import train_test_split\nX, rest, y, known = train_test_split(people[['wait']], people['late'], "
+    fit = "test_size=60, random_state=0)\nother = LogisticRegression().fit(X, y)\nother.score(rest, known)"
+    assert kernel.run(split + fit).error == ""
+    shown = kernel.run("%mlops check other --gates gates.yaml").text
+    assert "60 rows" in shown
+    assert "accuracy at least 0.5" in shown
+    assert "It is tried on the 60 rows that run" in shown
+    shown = kernel.run("%mlops check model --gates gates.yaml").text
+    assert "test data, since no cell of its last run has this LogisticRegression: give it with --data" in " ".join(shown.split())

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from jupyter_mlops import config
-from jupyter_mlops.store import registry
+from jupyter_mlops import config, load
+from jupyter_mlops.models.predictions.ids import ids
+from jupyter_mlops.models.predictions.log import Log
+from jupyter_mlops.store import registry, snapshots
 from jupyter_mlops.store.audit import Audit
 from jupyter_mlops.surfaces import cli
 from tests.delivered import with_database
@@ -78,9 +82,20 @@ def test_a_pipeline_releases_its_model_once_and_none_that_is_worse(project: Path
     with_database(project)
     for name, text in {"pipeline.yaml": PIPELINE, "train.py": TRAIN, "checks.py": CHECKS}.items():
         (project / name).write_text(text)
+    # Before there is any version, the model is the one that the pipeline made, also where a run of it only found it made.
+    (project / "early.yaml").write_text(PIPELINE.partition("release:")[0])
+    checked = []
+    for _ in range(2):
+        assert cli.run(["run", "early.yaml"]) == 0
+        capsys.readouterr()
+        assert cli.run(["check", "people", "--json"]) == 1
+        checked.append(json.loads(capsys.readouterr().out))
+    assert checked[0]["run"] == checked[1]["run"] != ""
+    assert [[gate["state"] for gate in check["gates"] if gate["kind"] == "metric"] for check in checked] == [["passed", "unchecked"]] * 2
     status, first = ran(capsys)
     assert (status, first["release"]["state"], first["release"]["version"]) == (0, "promoted", 1), first
     assert [gate["state"] for gate in first["gates"]] == ["passed"] * 5
+    _prediction_leads_back(project, capsys, checked[0]["run"])
     status, again = ran(capsys)
     assert (status, again["release"]["again"], again["release"]["version"]) == (0, True, 1)
     assert again["gates"] == first["gates"]
@@ -109,3 +124,24 @@ def test_a_pipeline_releases_its_model_once_and_none_that_is_worse(project: Path
     code += "print(sorted({'mlflow', 'pandas', 'numpy', 'sklearn', 'sqlalchemy'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "[]"
+
+
+def _prediction_leads_back(project: Path, capsys: pytest.CaptureFixture[str], run: str) -> None:
+    """From a prediction of version 1 to the step that made it, its code, and what it was given."""
+    log = Log(config.load(), "people")
+    (identifier,) = ids(1)
+    log.write({"wait": [1.5]}, [1], ids=[identifier], version=1)
+    log.close()
+    capsys.readouterr()
+    assert cli.run(["lineage", identifier, "--json"]) == 0
+    trace = json.loads(capsys.readouterr().out)
+    assert (trace["version"]["version"], trace["run"]["id"], trace["missing"]) == (1, run, [])
+    assert trace["code"].splitlines()[-1] == "result = train(feature='wait', table='table.learn')"
+    assert "LogisticRegression().fit" in trace["code"]
+    assert "def table" not in trace["code"]
+    assert trace["statements"][0] < trace["statements"][1]
+    data = {item["name"]: item for item in trace["data"]}
+    assert data["train.py"]["digest"] == snapshots.digest_file(project / "train.py")
+    assert (data["table"]["source"], data["table"]["kept"]) == ("table.learn", True)
+    given = load(data["table"]["digest"])
+    assert len(pd.read_parquet(io.BytesIO(given))) == data["training data of people/1"]["rows"] == 600

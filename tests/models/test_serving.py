@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,10 @@ import pandas as pd
 import pytest
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
+from jupyter_mlops.models.serving.batching import Batcher, Pace
 from jupyter_mlops.models.serving.options import Limits, Options
-from jupyter_mlops.models.serving.payloads import from_json
-from jupyter_mlops.models.serving.predicting import Predictor
+from jupyter_mlops.models.serving.payloads import from_json, read
+from jupyter_mlops.models.serving.predicting import Plan, Predictor
 from tests.models.served_models import classifier, constant, forest, line, loaded, mixed, numbers, split
 from tests.models.services import MemorySource, Rows, Running, running, wait_for
 
@@ -203,6 +206,92 @@ def test_a_model_is_given_the_frame_that_it_was_fitted_on() -> None:
     pd.testing.assert_frame_equal(frames[0], frame)
 
 
+def test_many_rows_are_given_as_few_are_in_every_format_and_together() -> None:
+    frames = []
+
+    class Looking:
+        def predict(self, frame: pd.DataFrame) -> Any:
+            frames.append(frame)
+            return np.arange(len(frame))
+
+    frame = mixed().assign(small=np.float32(0.1), year=np.int32(2024))
+    frame.loc[[0, 77], "city"] = None
+    predictor = Predictor(loaded(Looking(), frame=frame)())
+    wide = frame[["year", *frame.columns[:-1]]].assign(unknown="left out")
+    csv = frame.assign(city=frame["city"].fillna("")).to_csv(index=False).encode()
+    bodies = [
+        {"dataframe_split": split(frame)}, {"dataframe_split": split(wide)},
+        {"dataframe_records": records(wide)}, {"inputs": columns(frame)},
+        {"dataframe_records": [{**row, "year": float(row["year"]), "income": int(1e15)} for row in records(frame)]},
+    ]  # fmt: skip
+    payloads = [from_json(body, predictor.schema, Limits()) for body in bodies]
+    payloads.append(read(csv, "text/csv", predictor.schema, Limits()))
+    assert [payload.table is not None for payload in payloads] == [True, True, True, True, False, True]
+    for payload in payloads:
+        predictor.predict([payload])
+        pd.testing.assert_frame_equal(frames[-1], frame.assign(income=1e15) if payload.table is None else frame)
+    predictor.plan = Plan(together=True)
+    few = from_json({"dataframe_split": split(frame.iloc[:3])}, predictor.schema, Limits())
+    for group, whole in (([payloads[0], payloads[5]], [frame, frame]), ([payloads[1], few], [frame, frame.iloc[:3]])):
+        parts = predictor.predict(group)
+        pd.testing.assert_frame_equal(frames[-1], pd.concat(whole, ignore_index=True))
+        assert [len(part) for part in parts] == [len(part) for part in whole]
+
+
+@pytest.mark.parametrize(("most", "each", "sizes"), [
+    (4_096, 0.0, [4_000, 1_000]),  # a batch costs the same whatever its rows
+    (4_096, 1e-5, [1_000] * 5),  # each row costs its share
+    (0, 0.0, [1_000] * 5),  # so many were never tried together
+])  # fmt: skip
+def test_large_requests_go_together_where_that_pays(most: int, each: float, sizes: list[int]) -> None:
+    seen: list[int] = []
+
+    class Counting:
+        def predict(self, frame: pd.DataFrame) -> Any:
+            seen.append(len(frame))
+            return np.zeros(len(frame))
+
+    class Known(Pace):
+        def learn(self, rows: int, seconds: float) -> None:
+            """It is known already."""
+
+    async def asked() -> None:
+        predictor = Predictor(loaded(Counting(), frame=numbers())())
+        predictor.warm()
+        assert (predictor.plan.together, predictor.plan.most, max(seen)) == (True, 4_096, 4_096)
+        predictor.plan = replace(predictor.plan, most=most)
+        seen.clear()
+        batcher = Batcher(predictor, Limits())
+        batcher.pace = Known()
+        batcher.pace.fixed, batcher.pace.each = 0.001, each
+        payload = from_json({"dataframe_split": split(numbers(1_000))}, predictor.schema, Limits())
+        assert [len(part) for part in await asyncio.gather(*(batcher.predict(payload) for _ in range(5)))] == [1_000] * 5
+        batcher.close()
+
+    asyncio.run(asked())
+    assert seen == sizes
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"age": True}, "Column 'age' in row 150 must be a whole number (long), not true."),
+    ({"age": None}, "Column 'age' in row 150 must be a whole number (long), not nothing, and has no missing values."),
+    ({"age": 2**63}, "Column 'age' in row 150 must be a whole number (long), not 9223372036854775808."),
+    ({"income": True}, "Column 'income' in row 150 must be a number (double), not true."),
+    ({"city": 7}, "Column 'city' in row 150 must be a text (string), not 7."),
+    ({"member": 1}, "Column 'member' in row 150 must be true or false (boolean), not 1."),
+])  # fmt: skip
+def test_one_wrong_value_among_many_rows_is_named(shop: Running, change: dict[str, Any], said: str) -> None:
+    rows = records(mixed())
+    rows[150] |= change
+    data = [list(row.values()) for row in rows]
+    bodies = ({"dataframe_records": rows}, {"dataframe_split": {"columns": list(rows[0]), "data": data}}, {"instances": data})
+    with shop.client() as client:
+        for body in bodies:
+            assert client.post(body).json == {"error_code": "BAD_REQUEST", "message": said}
+        data[150] = data[150][:2]
+        assert "Row 150 must be a list of 4 values" in client.post({"instances": data}).json["message"]
+
+
 def test_arrays_by_shape_and_type() -> None:
     spec = {"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 5]}}
     model = forest()
@@ -247,8 +336,10 @@ def test_predictions_are_logged_with_their_inputs() -> None:
     log = Rows()
     source = MemorySource(versions={1: loaded(classifier(), frame=mixed())}, aliases={"champion": 1})
     with running(source, log=log) as found, found.client() as client:
-        ids = client.post({"dataframe_split": split(ROWS)}).json["prediction_ids"]
-        wait_for(lambda: len(log.rows) == 6)
-    assert [row["id"] for row in log.rows] == ids
-    assert [row["inputs"] for row in log.rows] == records(ROWS)
-    assert ([row["output"] for row in log.rows], {(row["version"], row["role"]) for row in log.rows}) == (EXPECTED, {(1, "champion")})
+        for frame in (ROWS, mixed()):
+            log.rows.clear()
+            answer = client.post({"dataframe_split": split(frame)}).json
+            wait_for(lambda ids=answer["prediction_ids"]: [row["id"] for row in log.rows] == ids)
+            assert [row["inputs"] for row in log.rows] == records(frame)
+            assert [row["output"] for row in log.rows] == answer["predictions"] == classifier().predict(frame).tolist()
+            assert {(row["version"], row["role"]) for row in log.rows} == {(1, "champion")}

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PIPELINE = "pipeline.yaml"
 _PIPELINE_TAG = "mlops.pipeline"
+_MOST_RUNS = 200
+_FLUSH_SECONDS = 60.0
 _NO_DATA = "test data: give it with --data, or register the model again with --test DATA"
 _NO_REFERENCE = "the training data: register the model again with --reference DATA"
 
@@ -242,7 +244,7 @@ def _recorded(settings: Settings, version: ModelVersion, run: Run | None) -> dic
     """What was recorded of a model: by its run, at its registration, and by the other steps of the pipeline that made it."""
     found = {**(run.metrics if run is not None else {}), **version.metrics}
     above = _run(settings, run.parent) if run is not None and run.parent else None
-    if above is not None and _PIPELINE_TAG in above.tags:
+    if above is not None and above.pipeline:
         last = {name.rpartition(".")[2]: value for name, value in above.metrics.items()}
         found = {**last, **above.metrics, **found}
     return found
@@ -276,4 +278,34 @@ def named(settings: Settings, ref: str, *, data: Any = None, find: Callable[[str
         except NotFound:
             remedy = "`mlops runs` lists the runs; `mlops register RUN NAME` registers a model."
             raise NotFound("registered model or run", ref, remedy) from unregistered
-    return of_run(settings, run, data=data)
+    return of_run(settings, _with_model(settings, run), data=data)
+
+
+def _with_model(settings: Settings, run: Run) -> Run:
+    """The run of the step that made a pipeline's model, also where this run of the pipeline only found it made; another run as it is.
+
+    Raises NotFound where no step made one, UsageError where several did.
+    """
+    from ...store import client
+
+    pipeline = run.pipeline.get("pipeline", "")
+    if not pipeline or "step" in run.pipeline or run.model:
+        return run
+    client.ask(settings, "flush", timeout=_FLUSH_SECONDS)
+    where = f"tags.`{_PIPELINE_TAG}` = '{pipeline}'" if "'" not in pipeline else ""
+    there = map(Run.from_json, client.ask(settings, "runs", where=where, sort="", limit=_MOST_RUNS, offset=0, experiment=None))
+    steps = [*filter(None, (_run(settings, ref) for ref in run.pipeline.get("cached_runs", "").split(", ") if ref))]
+    above = {run.id, run.own_id, *(item.id for item in steps)}
+    for item in sorted(there, key=lambda item: item.started):
+        # Several fits in one cell are runs below the step's.
+        if item.parent in above:
+            steps.append(item)
+            above.add(item.id)
+    made = {item.id: item for item in steps if item.model}
+    if not made:
+        remedy = "Check the run of a step that fitted one; `mlops runs` lists them."
+        raise NotFound("model in the steps of the pipeline", pipeline, remedy)
+    if len(made) > 1:
+        listed = ", ".join(f"{item.id[:12]} ({item.name})" for item in made.values())
+        raise UsageError(f"Several steps of the pipeline {pipeline} made a model: check one of {listed}.")
+    return next(iter(made.values()))

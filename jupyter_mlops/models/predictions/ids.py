@@ -12,6 +12,8 @@ import time
 _CHANCE = 5
 """Bytes of chance in a request's id: two requests of one millisecond meet once in 10^12."""
 _REQUEST = 1 + 12 + 2 * _CHANCE
+_PLACES = tuple(f"{row:04x}" for row in range(2_048))
+"""The ends of the ids of a request's first rows."""
 _ID = re.compile(rf"p[0-9a-f]{{{12 + 2 * _CHANCE}}}[0-9a-f]{{4,8}}")
 
 
@@ -23,6 +25,8 @@ def ids(rows: int, at: float | None = None) -> list[str]:
     request = f"p{time.time_ns() // 1_000_000 if at is None else round(at * 1000):012x}{os.urandom(_CHANCE).hex()}"
     if rows == 1:
         return [request + "0000"]
+    if rows <= len(_PLACES):
+        return [request + place for place in _PLACES[:rows]]
     return [f"{request}{row:04x}" for row in range(rows)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from ast import literal_eval
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -10,6 +11,9 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...code.lifting import code_of
+from ...code.slices import Executed, History, Wanted
+from ...code.statements import analyse
 from ...config import Settings
 from ...errors import MlopsError
 from ...records import Input, ModelVersion, Run, Trace, Usage
@@ -21,6 +25,7 @@ from ...store.standings import Standings
 from . import labels, reading, redaction
 
 T = TypeVar("T")
+_RESULT = "result"
 
 
 def of_prediction(settings: Settings, identifier: str) -> Trace:
@@ -81,8 +86,8 @@ def _down(settings: Settings, trace: Trace, version: ModelVersion | None, missin
         run = _had(missing, lambda: Run.from_json(client.ask(settings, "run", ref=version.run)))
     else:
         missing.append(f"The registry does not say which run made version {version.version} of {version.name}.")
-    found = _had(missing, lambda: sliced(recorded(run.own_id or run.id, settings))) if run is not None else None
     objects = open_objects(settings)
+    found = _had(missing, lambda: _code(run, settings, objects)) if run is not None else None
     data = [
         *(_input(item, missing) for item in map(Input.of, run.inputs if run is not None else ())),
         *(_snapshot(objects, version, role, missing) for role in ("training", "test") if _digest(version, role)),
@@ -90,9 +95,38 @@ def _down(settings: Settings, trace: Trace, version: ModelVersion | None, missin
     if run is not None and not data:
         missing.append(f"Run {run.name} recorded no data.")
     return replace(
-        trace, version=version, run=run, code=found.source if found is not None else "",
-        statements=(found.kept, found.executed) if found is not None else (0, 0), data=tuple(data),
+        trace, version=version, run=run, code=found[0] if found is not None else "",
+        statements=found[1:] if found is not None else (0, 0), data=tuple(data),
     )  # fmt: skip
+
+
+def _code(run: Run, settings: Settings, objects: ObjectStore) -> tuple[str, int, int]:
+    """The minimal code of a run, how many statements it has, and of how many that ran. Raises MlopsError."""
+    source = run.pipeline.get("source", "")
+    if run.cells or not source or source.endswith(".ipynb"):
+        found = sliced(recorded(run.own_id or run.id, settings))
+        return found.source, found.kept, found.executed
+    place, _, function = source.rpartition(":")
+    files = {item.name: item.digest for item in map(Input.of, run.inputs) if item.source == item.name}
+    digest = files.get(place) or files.get(f"{place.replace('.', '/')}.py")
+    if not digest:
+        return source, 1, 1  # a command
+    text = str(snapshots.load(digest, objects).decode("utf-8", "replace"))
+    # Values, not names: the file may have such names, too.
+    given = {name: _literal(value) for name, value in run.params.items()}
+    given |= {item.name: repr(item.source) for item in map(Input.of, run.inputs) if item.source != item.name}
+    whole = f"{text.rstrip()}\n\n{_RESULT} = {function}({', '.join(f'{name}={value}' for name, value in given.items())})\n"
+    history = History([Executed(1, analyse(whole))])
+    steps = [history.steps[number] for number in history.behind(Wanted(frozenset({_RESULT})))]
+    return "\n".join(part.source for part in code_of(steps, {1: whole}).whole), len(steps), len(history.steps)
+
+
+def _literal(value: Any) -> str:
+    """A parameter as code; MLflow keeps all of them as texts."""
+    try:
+        return repr(literal_eval(value)) if isinstance(value, str) else repr(value)
+    except (ValueError, SyntaxError, RecursionError):
+        return repr(value)
 
 
 def _had(missing: list[str], get: Callable[[], T]) -> T | None:

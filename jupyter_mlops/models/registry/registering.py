@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ...store.objects import ObjectStore
 
 _FEW = 20
+_WORD = re.compile(r"\w+")
 
 
 def register(
@@ -70,6 +72,20 @@ def register(
     if known is not None and _data(known) == _data(version):
         return registry.version(settings, f"{name}/{known.version}")
     return _keep(settings, version, who, known)
+
+
+def held_out(settings: Settings, run: Run, model: Any, names: Mapping[str, Any]) -> tuple[Found, Found]:
+    """What a model of the open notebook was fitted on, and what it was tried on, as the run of its fit recorded them."""
+    cells = _cells(settings, run)
+    own = {name for name, value in names.items() if value is model}
+    if not any(own.intersection(_WORD.findall(cell.source)) for cell in cells):
+        unknown = Found(None, why=f"no cell of its last run has this {type(model).__name__}")
+        return unknown, unknown
+    columns = [{"name": str(name)} for name in getattr(model, "feature_names_in_", ())]
+    version = ModelVersion(name="", version=0, run=run.id, signature={"inputs": columns})
+    finder = Finder(run, version, open_objects(settings), names, cells)
+    reference = finder.reference()
+    return reference, finder.test(reference.target, reference.frame)
 
 
 def _known(settings: Settings, name: str, made: ModelVersion) -> ModelVersion | None:

@@ -323,5 +323,3 @@ def _server() -> tuple[int, bytes, bytes]:
     from ... import __version__
 
     return 200, orjson.dumps({"name": "jupyter_mlops", "version": __version__, "extensions": []}), JSON
-
-

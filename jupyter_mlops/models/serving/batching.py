@@ -26,6 +26,7 @@ _CALM = 1.0
 _LEARNING = 0.2
 _KNOWN = 10.0
 _STALL = 3.0
+_WORTH = 4.0
 
 Answered = Callable[[int, int, float], None]
 """Called after each batch with its requests, its rows, and its seconds."""
@@ -147,7 +148,8 @@ class Batcher:
         self._called = False
         batch: list[_Waiting] = []
         rows = 0
-        while self._waiting and (not batch or rows + self._waiting[0].payload.count <= self._limits.batch):
+        most = self._most()
+        while self._waiting and (not batch or rows + self._waiting[0].payload.count <= most):
             item = self._waiting.popleft()
             self._rows -= item.payload.count
             if item.future.done():  # the client is gone
@@ -164,6 +166,11 @@ class Batcher:
         self._began = time.perf_counter()
         self._timer = self._loop.call_later(self._limits.predict, self._late, batch)
         self._thread.give([item.payload for item in batch], lambda found, seconds: self._done(batch, rows, found, seconds))
+
+    def _most(self) -> int:
+        """The most rows of a batch: more than usual where a batch costs much whatever its rows, so that large requests gain by company."""
+        tried, usual = self.predictor.plan.most, self._limits.batch
+        return tried if tried > usual and self.pace.each * tried <= _WORTH * self.pace.fixed else usual
 
     def _done(self, batch: list[_Waiting], rows: int, found: Sequence[Any], seconds: float) -> None:
         if self._timer is not None:

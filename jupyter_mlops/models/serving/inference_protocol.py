@@ -50,13 +50,11 @@ def payload_of(told: dict[str, Any], schema: Schema, limits: Limits) -> Payload:
             shape, flat = next(iter(inputs.values()))
             if len(shape) == 2 and shape[1] == len(columns.names) > 1:
                 width = shape[1]
-                rows = columns.checked([flat[start : start + width] for start in range(0, len(flat), width)])
-                return Payload(count, rows=rows)
+                return Payload.of(columns.checked([flat[start : start + width] for start in range(0, len(flat), width)]))
         for name, (shape, _) in inputs.items():
             if prod(shape[1:]) != 1:
                 raise bad(f"Input {name!r} must have the shape [{count}] or [{count}, 1], as a column has, not {list(shape)}.")
-        rows = columns.from_columns({name: flat for name, (_, flat) in inputs.items()})
-        return Payload(count, rows=rows)
+        return Payload.of(columns.from_columns({name: flat for name, (_, flat) in inputs.items()}))
     nested = {name: _nested(flat, shape) for name, (shape, flat) in inputs.items()}
     if len(nested) == 1 and (len(schema.tensors) == 1 or not schema.tensors):
         return from_json({"inputs": next(iter(nested.values()))}, schema, limits)

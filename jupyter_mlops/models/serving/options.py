@@ -18,7 +18,7 @@ class Limits:
     `bytes` is the longest body, `rows` the most rows of a request, `columns` the most columns where no signature says; `depth` how deep
     its JSON may be nested; `read` the seconds in which a body must arrive, `predict` those in which it must be answered. `waiting` is how
     many requests a process answers at the same time: what comes beyond is refused (503), so that those which are accepted stay quick.
-    `batch` is the most rows that are predicted at once.
+    `batch` is the most rows of several requests that are predicted at once; more where it pays for models that were tried with more.
     """
 
     bytes: int = 16 * 2**20

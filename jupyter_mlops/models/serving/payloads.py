@@ -14,10 +14,11 @@ from itertools import chain, islice, repeat
 from typing import Any
 
 import orjson
+import pyarrow as pa
 
 from .options import Limits
 from .refusals import Refusal, bad, shown, too_large
-from .schema import Columns, Row, Schema
+from .schema import Columns, Found, Row, Schema
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _ONE_OF = "Send a JSON object with exactly one of dataframe_split, dataframe_records, instances and inputs"
@@ -25,14 +26,26 @@ _ONE_OF = "Send a JSON object with exactly one of dataframe_split, dataframe_rec
 
 @dataclass(slots=True)
 class Payload:
-    """What one request asks to be predicted: `rows` of the model's columns, or else `value`, an array, arrays by name, or a frame.
+    """What one request asks to be predicted: `rows` of the model's columns, many of them as a `table`, or else `value`.
 
-    `count` is the number of rows.
+    `value` is an array, arrays by name, or a frame. `count` is the number of rows.
     """
 
     count: int
     rows: list[Row] | None = None
+    table: pa.RecordBatch | None = None
     value: Any = None
+
+    @classmethod
+    def of(cls, found: Found) -> Payload:
+        """The payload of what the model's columns made of a request."""
+        return cls(len(found), rows=found) if isinstance(found, list) else cls(found.num_rows, table=found)
+
+    def as_rows(self) -> list[Row]:
+        """The rows, whichever way they are held; none where the payload is a value."""
+        if self.table is None:
+            return self.rows or []
+        return list(zip(*(column.to_pylist() for column in self.table.columns), strict=True))
 
 
 def read(body: bytes, content_type: str, schema: Schema, limits: Limits) -> Payload:
@@ -106,7 +119,7 @@ def _from_split(value: Any, schema: Schema, limits: Limits) -> Payload:
     if index is not None and (type(index) is not list or len(index) != len(data)):
         raise bad(f"The index must be a list with one entry for each of the {len(data)} rows.")
     if schema.columns is not None:
-        return _of_rows(schema.columns.from_split(names, data))
+        return Payload.of(schema.columns.from_split(names, data))
     if schema.tensors:
         return _tensors(data if len(schema.tensors) == 1 else _by_name(names, data), schema)
     return _frame(data, names, limits)
@@ -115,7 +128,7 @@ def _from_split(value: Any, schema: Schema, limits: Limits) -> Payload:
 def _from_rows(value: list[Any], schema: Schema, limits: Limits) -> Payload:
     rows_allowed(len(value), limits)
     if schema.columns is not None:
-        return _of_rows(schema.columns.from_records(value))
+        return Payload.of(schema.columns.from_records(value))
     if not all(type(row) is dict for row in value):
         raise bad("Each row must be an object that maps columns to values.")
     if schema.tensors:
@@ -133,7 +146,7 @@ def _from_any(name: str, value: Any, schema: Schema, limits: Limits) -> Payload:
         if value and type(value[0]) is dict:
             return _from_rows(value, schema, limits)
     if schema.columns is not None:
-        return _of_rows(_tabular(name, value, schema.columns, limits))
+        return Payload.of(_tabular(name, value, schema.columns, limits))
     if schema.tensors:
         return _tensors(value, schema)
     if type(value) is dict:
@@ -149,7 +162,7 @@ def _from_any(name: str, value: Any, schema: Schema, limits: Limits) -> Payload:
     return Payload(len(array), value=array)
 
 
-def _tabular(name: str, value: Any, columns: Columns, limits: Limits) -> list[Row]:
+def _tabular(name: str, value: Any, columns: Columns, limits: Limits) -> Found:
     if type(value) is dict:
         for column in value.values():
             if type(column) is list:
@@ -162,10 +175,6 @@ def _tabular(name: str, value: Any, columns: Columns, limits: Limits) -> list[Ro
     if value and type(value[0]) is not list:
         raise bad(f"{name} must be a list of rows, or an object that maps columns to lists of values.")
     return columns.checked(value)
-
-
-def _of_rows(rows: list[Row]) -> Payload:
-    return Payload(len(rows), rows=rows)
 
 
 def _tensors(value: Any, schema: Schema) -> Payload:
@@ -244,12 +253,20 @@ def _from_csv(body: bytes, schema: Schema, limits: Limits) -> Payload:
         raise bad("The CSV has no rows: send the names of the columns and at least one row.")
     if schema.columns is None:
         return _tensors(frame.to_numpy().tolist(), schema) if schema.tensors else Payload(len(frame), value=frame)
-    missing = {column.name for column in schema.columns.columns if column.type not in ("float", "double")}
-    columns = {
-        str(name): [None if item != item else item for item in frame[name].tolist()] if name in missing else frame[name].tolist()
-        for name in frame.columns
-    }
-    return _of_rows(schema.columns.from_columns(columns))
+    kinds = {column.name: column.type for column in schema.columns.columns}
+    return Payload.of(schema.columns.from_columns({str(name): _csv_column(frame[name], kinds.get(str(name))) for name in frame.columns}))
+
+
+def _csv_column(values: Any, kind: str | None) -> Any:
+    """A column as pandas read it, as an Arrow array or a list: an empty field of a number is NaN, of anything else nothing."""
+    if kind is None:
+        return None
+    is_number = kind in ("float", "double")
+    try:
+        found = pa.array(values, from_pandas=not is_number)
+    except (pa.ArrowException, ValueError, OverflowError):  # values of several types
+        return [None if item != item and not is_number else item for item in values.tolist()]
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
 
 _NUMBERS = frozenset({"boolean", "integer", "long", "float", "double"})

@@ -14,18 +14,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from ...errors import MlopsError
 from ...store.flavors import FLAVORS
 from .options import Limits
 from .payloads import Payload, from_json
 from .refusals import Refusal
-from .schema import Columns, Row, Schema, schema_of
+from .schema import Columns, Found, Row, Schema, schema_of
 from .sources import Loaded
 
 _TRIED = 24
 _BUDGET = 0.5
 _LARGE = 256
+_LARGEST = 4_096
 
 
 class NotWarmed(MlopsError):
@@ -37,11 +39,15 @@ class NotWarmed(MlopsError):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a model is fed: `array` instead of a frame, and `together`: the rows of several requests at once. `why` says why not."""
+    """How a model is fed: `array` instead of a frame, and `together`: the rows of several requests at once. `why` says why not.
+
+    `most` is how many rows were tried together, 0 where that would have taken long.
+    """
 
     array: bool = False
     together: bool = False
     why: str = ""
+    most: int = 0
 
 
 class Predictor:
@@ -107,26 +113,24 @@ class Predictor:
     def _together(self, payloads: Sequence[Payload]) -> Any:
         """What the model is given for several payloads."""
         first = payloads[0]
-        if first.rows is None or self.schema.columns is None:
+        columns = self.schema.columns
+        if columns is None or (first.rows is None and first.table is None):
             if len(payloads) == 1:
                 return first.value
             if isinstance(first.value, dict):
                 return {name: np.concatenate([payload.value[name] for payload in payloads]) for name in first.value}
             return np.concatenate([payload.value for payload in payloads])
-        rows = first.rows if len(payloads) == 1 else [row for payload in payloads for row in payload.rows or ()]
-        columns = self.schema.columns
-        if self.plan.array:
-            return columns.array(rows)
-        return self._frame(columns, rows)
+        found = _joined(payloads)
+        return columns.array(found) if self.plan.array else self._frame(columns, found)
 
-    def _frame(self, columns: Columns, rows: Sequence[Row]) -> Any:
+    def _frame(self, columns: Columns, found: Found) -> Any:
         import pandas as pd
 
         if self._index is None:
             self._index = pd.Index(list(columns.names)) if columns.named else pd.RangeIndex(len(columns.names))
         if columns.dtype is not None:
-            return pd.DataFrame(columns.array(rows), columns=self._index, copy=False)
-        frame = pd.DataFrame(columns.arrays(rows))
+            return pd.DataFrame(columns.array(found), columns=self._index, copy=False)
+        frame = pd.DataFrame(columns.arrays(found))
         if not columns.named:
             frame.columns = self._index
         return frame
@@ -151,14 +155,28 @@ class Predictor:
             return Plan(array, False, "its signature does not say that any number of rows may come together")
         if columns is not None and any(column.type not in _MERGED for column in columns.columns):
             return Plan(array, False, "a column has values of any type, which other rows would decide")
-        many = -(-_LARGE // len(payloads))
-        for group, truth in ((payloads[:2], truths[:2]), (payloads, truths), (payloads * many, truths * many)):
-            parts = _parts(self._outcome(self._together(group)), [payload.count for payload in group])
-            if parts is None:
-                return Plan(array, False, "it does not give one prediction for each row")
-            if not all(map(_identical, parts, truth)):
-                return Plan(array, False, "rows that are predicted together come out different in the last bits")
-        return Plan(array, True)
+        taken = 0.0
+        for size in (2, len(payloads), _LARGE):
+            taken, why = self._tried_together(payloads, truths, size)
+            if why:
+                return Plan(array, False, why)
+        if taken * _LARGEST / _LARGE > _BUDGET:
+            return Plan(array, True)
+        _, why = self._tried_together(payloads, truths, _LARGEST)
+        return Plan(array, True, most=0 if why else _LARGEST)
+
+    def _tried_together(self, payloads: list[Payload], truths: list[Any], size: int) -> tuple[float, str]:
+        """The seconds that so many payloads take together, and why they must not be predicted so: "" where they may."""
+        many = -(-size // len(payloads))
+        group, truth = (payloads * many)[:size], (truths * many)[:size]
+        began = time.perf_counter()
+        parts = _parts(self._outcome(self._together(group)), [payload.count for payload in group])
+        taken = time.perf_counter() - began
+        if parts is None:
+            return taken, "it does not give one prediction for each row"
+        if not all(map(_identical, parts, truth)):
+            return taken, "rows that are predicted together come out different in the last bits"
+        return taken, ""
 
     def _same(self, payloads: Sequence[Payload], truths: Sequence[Any]) -> bool:
         try:
@@ -180,7 +198,7 @@ class Predictor:
                 raise NotWarmed(self.loaded.name, self.loaded.version, refusal.message) from None
             given = _singles(whole)
         if columns is not None:
-            rows = [row for payload in given for row in payload.rows or ()]
+            rows = [row for payload in given for row in payload.as_rows()]
             return given, [Payload(1, rows=[row]) for row in alike(columns, rows)]
         if not given:
             return None
@@ -220,11 +238,22 @@ def _value(kind: str, seen: list[Any], chance: random.Random) -> Any:
 
 def _singles(payload: Payload) -> list[Payload]:
     """A payload as payloads of one row each; as it is where it cannot be taken apart."""
-    if payload.rows is not None:
-        return [Payload(1, rows=[row]) for row in payload.rows[:_TRIED]]
+    if payload.value is None:
+        return [Payload(1, rows=[row]) for row in payload.as_rows()[:_TRIED]]
     if isinstance(payload.value, np.ndarray) and payload.value.ndim:
         return [Payload(1, value=payload.value[place : place + 1]) for place in range(min(payload.count, _TRIED))]
     return [payload]
+
+
+def _joined(payloads: Sequence[Payload]) -> Found:
+    """The rows of all payloads, as a table where all of them are tables."""
+    tables = [payload.table for payload in payloads if payload.table is not None]
+    if len(tables) < len(payloads):
+        return [row for payload in payloads for row in payload.as_rows()]
+    if len(tables) == 1:
+        return tables[0]
+    columns = zip(*(table.columns for table in tables), strict=True)
+    return pa.record_batch(list(map(pa.concat_arrays, columns)), schema=tables[0].schema)
 
 
 def _parts(output: Any, counts: Sequence[int]) -> list[Any] | None:

@@ -46,6 +46,11 @@ class Recorder:
 
     def record(self, schema: Schema, payload: Payload, output: Any, ids: Sequence[str], version: int, role: str, seconds: float) -> None:
         """Take the rows of one request."""
+        if payload.table is not None:
+            inputs = dict(zip(payload.table.schema.names, payload.table.columns, strict=True))
+            found = output.copy() if isinstance(output, np.ndarray) and output.ndim == 1 else _outputs(output, payload.count)
+            self._log.write(inputs, found, ids=ids, version=version, role=role, seconds=seconds)
+            return
         if payload.rows is None or schema.columns is None:
             self._log.write(_inputs(payload.value), _outputs(output, payload.count), ids=ids, version=version, role=role, seconds=seconds)
             return

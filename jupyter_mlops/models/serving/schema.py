@@ -2,6 +2,9 @@
 
 Types are MLflow's: boolean, integer (32 bits), long (64), float (32), double (64), string, binary, datetime, and any. Values are what JSON
 gives. A value of another type is refused with the name of its column, never changed.
+
+A few rows stay rows. Many become Arrow columns, each checked and converted as a whole; where a column is not well as it stands, its rows
+are looked at one by one, which finds the one that is to blame.
 """
 
 from __future__ import annotations
@@ -12,9 +15,10 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 
 from .refusals import Refusal, bad, shown
 
@@ -29,12 +33,19 @@ _TAKES: Mapping[str, frozenset[type]] = {
     "string": frozenset({str, _NOTHING}),
 }
 _DTYPES: Mapping[str, Any] = {"boolean": np.bool_, "integer": np.int32, "long": np.int64, "float": np.float32, "double": np.float64}
+_ARROW: Mapping[str, pa.DataType] = {
+    "boolean": pa.bool_(), "integer": pa.int32(), "long": pa.int64(), "float": pa.float64(), "double": pa.float64(), "string": pa.string(),
+}  # fmt: skip
 _WORDS = {
     "boolean": "true or false", "integer": "a whole number of 32 bits", "long": "a whole number", "float": "a number", "double": "a number",
     "string": "a text", "binary": "a text in base64", "datetime": "a time such as 2024-01-31T12:00:00",
 }  # fmt: skip
 _MOST_PATTERNS = 1_024
+_MANY = 32
+"""From so many rows on, a table is made of them: below, what a column costs at all is more than it saves."""
 Row = Sequence[Any]
+Found: TypeAlias = list[Row] | pa.RecordBatch
+"""What was read of a request: its rows, or many of them as a table with the model's columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,30 +80,34 @@ class Columns:
         self._whole = tuple((place, *_BOUNDS[column.type]) for place, column in enumerate(self.columns) if column.type in _BOUNDS)
         self._plain = all(column.type in _TAKES for column in self.columns)
 
-    def from_split(self, names: Sequence[str] | None, data: Sequence[Any]) -> list[Row]:
+    def from_split(self, names: Sequence[str] | None, data: Sequence[Any]) -> Found:
         """Rows whose columns are named by `names`, in any order; None: they are in the model's order."""
         order = None if names is None else self._order(names)
         if order is None:
             return self.checked(data)
         wanted = len(names or ())
+        lists = _turned(data, wanted) if len(data) >= _MANY else None
+        table = None if lists is None else self.table([None if place is None else lists[place] for place in order], len(data))
+        if table is not None:
+            return table
         for place, row in enumerate(data):
             if type(row) is not list or len(row) != wanted:
                 raise bad(f"Row {place} must be a list of {wanted} values, one for each of the columns.")
-        return self.checked([[None if place is None else row[place] for place in order] for row in data])
+        return self._one_by_one([[None if place is None else row[place] for place in order] for row in data])
 
-    def from_records(self, records: Sequence[Any]) -> list[Row]:
+    def from_records(self, records: Sequence[Any]) -> Found:
         """Rows that are mappings of names to values; further names are left out, as MLflow does."""
         try:
             return self.checked(list(map(self._get, records)))
         except (KeyError, TypeError, IndexError):
             return self.checked([self._record(place, record) for place, record in enumerate(records)])
 
-    def from_columns(self, columns: Mapping[str, Any]) -> list[Row]:
-        """Rows of columns, each a list; all of the same length."""
-        if all(not isinstance(values, list) for values in columns.values()):
+    def from_columns(self, columns: Mapping[str, Any]) -> Found:
+        """Rows of columns, each a list or an Arrow array; all of the same length."""
+        if not any(isinstance(values, (list, pa.Array)) for values in columns.values()):
             return self.from_records([columns])
         for name, values in columns.items():
-            if not isinstance(values, list) and name in self.places:
+            if not isinstance(values, (list, pa.Array)) and name in self.places:
                 raise bad(f"Column {name!r} must be a list of values, as the others are.")
         order = self._order(tuple(columns))
         given = list(columns.values())
@@ -101,10 +116,40 @@ class Columns:
         for column, values in zip(self.columns, lists, strict=True):
             if values is not None and len(values) != length:
                 raise bad(f"Column {column.name!r} has {len(values)} values where others have {length}: give one for each row.")
-        return self.checked(list(zip(*([None] * length if values is None else values for values in lists), strict=True)))
+        table = self.table(lists, length) if length >= _MANY else None
+        if table is not None:
+            return table
+        plain = (values.to_pylist() if isinstance(values, pa.Array) else values or [None] * length for values in lists)
+        return self._one_by_one(list(zip(*plain, strict=True)))
 
-    def checked(self, rows: Sequence[Any]) -> list[Row]:
+    def checked(self, rows: Sequence[Any]) -> Found:
         """The rows, if each has a value of the right type for every column. Raises Refusal with the column's name."""
+        lists = _turned(rows, len(self.names)) if len(rows) >= _MANY else None
+        table = None if lists is None else self.table(lists, len(rows))
+        return self._one_by_one(rows) if table is None else table
+
+    def table(self, lists: Sequence[Any], length: int) -> pa.RecordBatch | None:
+        """A table of the values of each column, in the model's order (None: it was left out); None where not all are right as they are."""
+        if not self._plain:
+            return None
+        arrays = []
+        for column, values in zip(self.columns, lists, strict=True):
+            kind = _ARROW[column.type]
+            try:
+                if values is None:
+                    array = pa.nulls(length, kind)
+                elif isinstance(values, pa.Array):
+                    array = values.cast(kind) if _may_become(values.type, kind) else None
+                else:
+                    array = pa.array(values, kind) if _TAKES[column.type].issuperset(map(type, values)) else None
+            except (pa.ArrowException, ValueError, OverflowError):  # a number that Arrow would have to round, a text that is none
+                return None
+            if array is None or (array.null_count and not column.nullable):
+                return None
+            arrays.append(array)
+        return pa.record_batch(arrays, list(self.names))
+
+    def _one_by_one(self, rows: Sequence[Any]) -> list[Row]:
         patterns, width = self._patterns, len(self.names)
         found: list[Row] = list(rows)
         for place, row in enumerate(found):
@@ -119,16 +164,18 @@ class Columns:
                     raise self._wrong(place, self.columns[number], row[number])
         return found
 
-    def array(self, rows: Sequence[Row]) -> np.ndarray[Any, Any]:
+    def array(self, found: Found) -> np.ndarray[Any, Any]:
         """The rows as one array, of a model whose columns share a type."""
-        if self.dtype is np.float32:
-            with np.errstate(over="ignore"):  # what is too large for 32 bits is infinite in them, and the model says whether it takes that
-                return np.array(rows, dtype=self.dtype)
-        return np.array(rows, dtype=self.dtype)
+        with np.errstate(over="ignore"):  # what is too large for 32 bits is infinite in them, and the model says whether it takes that
+            if isinstance(found, pa.RecordBatch):
+                return np.column_stack([column.to_numpy(zero_copy_only=False) for column in found.columns]).astype(self.dtype, copy=False)
+            return np.array(found, dtype=self.dtype)
 
-    def arrays(self, rows: Sequence[Row]) -> dict[str, Any]:
+    def arrays(self, found: Found) -> dict[str, Any]:
         """The rows as columns: NumPy arrays of the signature's types, texts as pandas has them."""
-        return {column.name: _array(column, values) for column, values in zip(self.columns, zip(*rows, strict=True), strict=True)}
+        if isinstance(found, pa.RecordBatch):
+            return {column.name: _from_arrow(column, values) for column, values in zip(self.columns, found.columns, strict=True)}
+        return {column.name: _array(column, values) for column, values in zip(self.columns, zip(*found, strict=True), strict=True)}
 
     def _one_dtype(self) -> Any:
         kinds = {column.type for column in self.columns}
@@ -263,6 +310,35 @@ def _tensor(item: Mapping[str, Any]) -> Tensor:
     told = item.get("tensor-spec", {})
     dtype = str(told.get("dtype", "object"))
     return Tensor(str(item.get("name") or ""), np.dtype(object if dtype in ("str", "object") else dtype), tuple(told.get("shape", (-1,))))
+
+
+def _turned(rows: Sequence[Any], width: int) -> list[tuple[Any, ...]] | None:
+    """The columns of rows that are lists with so many values each; None where they are not."""
+    if not {list, tuple}.issuperset(map(type, rows)):
+        return None
+    try:
+        columns = list(zip(*rows, strict=True))
+    except ValueError:
+        return None
+    return columns if len(columns) == width else None
+
+
+def _may_become(have: pa.DataType, want: pa.DataType) -> bool:
+    """Whether a column of a CSV file, as its reader has it, may be one of the model's."""
+    if pa.types.is_string(want):
+        return bool(pa.types.is_string(have) or pa.types.is_large_string(have))
+    return bool(have == want or (pa.types.is_int64(have) and not pa.types.is_boolean(want)))
+
+
+def _from_arrow(column: Column, values: pa.Array) -> Any:
+    if column.type != "string":
+        with np.errstate(over="ignore"):
+            return values.to_numpy(zero_copy_only=False).astype(_DTYPES[column.type], copy=False)
+    import pandas as pd
+
+    dtype = _text_dtype()
+    # With texts as objects, a missing one is None among them, as it is in rows.
+    return values.to_numpy(zero_copy_only=False) if isinstance(dtype, np.dtype) else pd.array(values, dtype=dtype)
 
 
 def _array(column: Column, values: Sequence[Any]) -> Any:

@@ -144,10 +144,13 @@ class PipelineRecord:
         else:
             self._book.patch(self.run, artifacts=self._artifacts(told, objects()))
         metrics = {f"{step.step}.{name}": value for step in told.steps if step.state in GOOD for name, value in step.metrics.items()}
-        cached = [step.step for step in told.steps if step.state == "cached"]
+        cached = {step.step: step.run for step in told.steps if step.state == "cached"}
         error = "\n".join(f"{step.step}: {step.error}" for step in told.steps if step.error)
         status = {"done": FINISHED, "failed": FAILED}.get(told.status, KILLED)
-        self._book.end(self.run, status, error, metrics=numbers(metrics), tags={"mlops.cached": ", ".join(cached) or None})
+        # The runs that made what was cached hang under another run of the pipeline: this one tells where they are.
+        runs = ", ".join(run for run in cached.values() if run)
+        tags = {"mlops.cached": ", ".join(cached) or None, "mlops.cached_runs": runs or None}
+        self._book.end(self.run, status, error, metrics=numbers(metrics), tags=tags)
 
     def _artifacts(self, told: PipelineRun, objects: ObjectStore) -> list[dict[str, str]]:
         states = {"steps": {step.step: step.state for step in told.steps}, "edges": to_json(told.edges)}

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...config import Settings
 from ...errors import DiskFull, LeaseLost, MlopsError, StoreError, WorkerDiffers
-from ...records import StepRun
+from ...records import Input, StepRun, to_json
 from ...store import disks, snapshots
 from ...store.leases import Lease, Leases
 from ...store.objects import ObjectStore
@@ -34,6 +34,7 @@ from .workplace import Workplace, at_work
 LEASE_SECONDS = 15.0
 """How long the claim on a step outlasts the last sign of life of who makes it, where that cannot be told otherwise."""
 _ASK_SECONDS = (0.05, 1.0)
+_READ_THERE = "the step read it where it lies"
 
 
 def run_step(task: Task, report: Report) -> Outcome:
@@ -117,6 +118,7 @@ class _Work:
                     notebook = told.notebook if self._out.exists() else ""
                     return Outcome(step=replace(told, state="failed", error=done.error, notebook=notebook), again=done.again)
                 notebook = self._keep_notebook(run, book)
+                patiently(lambda: self._keep_given(run, book), lambda: self._report({}))
                 patiently(lambda: self._settle(done, notebook), lambda: self._report({}))
                 made = self._commit(told, done, notebook)
                 if not self._holds():
@@ -146,7 +148,7 @@ class _Work:
             run=run,
             parent=task.run,
             out=self._out,
-            tags={"mlops.pipeline": task.pipeline.name, "mlops.step": step.name, "mlops.key": task.key},
+            tags={"mlops.pipeline": task.pipeline.name, "mlops.step": step.name, "mlops.source": step.source, "mlops.key": task.key},
             checks=task.checks,
         )
 
@@ -221,6 +223,29 @@ class _Work:
         raw = self._objects.put(self._out.read_bytes())
         book.patch(run, artifacts=[{"path": self._out.name, "digest": raw}])
         return kept.digest
+
+    def _keep_given(self, run: str, book: Records) -> None:
+        """Let a run that no cells tell of name its code and its data, by content; a notebook's cells tell what they read."""
+        step, folder = self._step, self._place.folder
+        if step.kind == "notebook":
+            return
+        own = [step.source.rpartition(":")[0]] if step.kind == "python" else []
+        given = []
+        for path in dict.fromkeys((*own, *self._task.parts.get("modules", {}))):
+            if (folder / path).is_file():
+                frozen = snapshots.freeze_file(folder / path, self._objects, name=path)
+                given.append(Input(name=path, kind="file", digest=frozen.digest, source=path, size=frozen.size, kept=True))
+        for name, source in step.inputs.items():
+            told = self._task.given.get(name)
+            if told is not None:
+                kind = "folder" if told["kind"] == "folder" else "file"
+                size = int(told.get("size") or 0)
+                given.append(Input(name=name, kind=kind, digest=told["object"], source=str(source), size=size, kept=True))
+            elif isinstance(source, str) and (folder / source).is_file():
+                digest, size = snapshots.digest_file(folder / source), (folder / source).stat().st_size
+                given.append(Input(name=name, kind="file", digest=digest, source=source, size=size, why=_READ_THERE))
+        if given:
+            book.patch(run, inputs=[to_json(item) for item in given])
 
 
 @lru_cache(maxsize=8)
