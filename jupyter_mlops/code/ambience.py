@@ -39,6 +39,7 @@ _WRITES = words(
 )
 _OVERWRITES = words("save savetxt savez savez_compressed savefig write_bytes write_csv write_json write_parquet write_text")
 _FOLDERS = words("makedirs mkdir")
+_JOINS = re.compile(r"/|\bjoin(path)?\(")
 _COMMANDS = frozenset({"!", "%%bash", "%%sh", "%%script", "%%writefile", "%%file", "%sx", "%system", "%%cmd", "%%!"})
 _OPENS_TO_WRITE = re.compile(r"open\([^()]*(?:\([^()]*\)[^()]*)*[\"'][rb]?[wax]b?\+?[\"']|\.open\(\s*[\"'][wax]|mode\s*=\s*[\"'][wax]")
 _SETTINGS = words("set_default_dtype set_default_device set_default_tensor_type set_config setlocale setcontext set_floatx enable_x64")
@@ -153,8 +154,12 @@ class Ambience:
         reads.update(f"file {name}" for name in (own | read) - written)
         if own or read or written or writes:
             reads.add("folder")
-            reads.update(f"made {part}" for text in statement.texts for part in PurePath(text).parts[:-1])
+            folders = {part for text in statement.texts for part in PurePath(text).parts[:-1] if part != "/"}
+            reads.update(f"made {part}" for part in folders)
+            if writes and not folders and (not own or _JOINS.search(statement.source)):
+                reads.add("made")  # a folder that has a name of its own in the code
         if last & _FOLDERS:
+            changes.add("made")
             changes.update(f"made {part}" for text in statement.texts for part in PurePath(text).parts)
         if "chdir" in last or "%cd" in statement.calls:
             changes.add("folder")

@@ -246,3 +246,18 @@ def test_running_the_slice_of_any_program_gives_the_value_that_the_program_gave(
 @pytest.mark.parametrize("call", ["net.eval()", "net.compile('adam')", "net.train()", "net.load_state_dict(saved)", "net.add_pipe('s')"])
 def test_calls_that_put_a_model_into_another_state_are_kept(call: str) -> None:
     assert kept(history("net = load()", call, "r = net.predict(1)"), "r") == ["net = load()", call, "r = net.predict(1)"]
+
+
+@pytest.mark.parametrize(
+    ("make", "write"),
+    [
+        ("place.mkdir(exist_ok=True)", "table.to_csv(place / 'x.csv')"),
+        ("(place / 'raw').mkdir(parents=True)", "table.to_csv(place / 'raw' / 'x.csv')"),
+        ("os.makedirs(place)", "table.to_csv(os.path.join(place, 'x.csv'))"),
+        ("os.makedirs('data/raw')", "table.to_csv('data/raw/x.csv')"),
+    ],
+)
+def test_a_folder_is_made_before_a_file_is_written_into_it(make: str, write: str) -> None:
+    cells = ["import os\nfrom pathlib import Path\nimport pandas as pd", "place = Path('data')", make, "table = pd.DataFrame()", write]
+    assert {make, write} <= set(kept(history(*cells, "r = pd.read_csv('x.csv')"), "r"))
+    assert make not in kept(history(*cells[:4], "table.to_csv('x.csv')", "r = pd.read_csv('x.csv')"), "r")
