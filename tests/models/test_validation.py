@@ -337,7 +337,7 @@ def test_files_and_snapshots_are_read_as_what_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "error"),
     [
-        ("a.csv", b"", "is empty: it has not even column names"),
+        ("a.csv", b"", "is empty, it has not even column names"),
         ("a.csv", b'a,b\n1,2\n1,2,3,4\n"', "cannot be read as a table"),
         ("a.parquet", b"PAR1 broken", "cannot be read as a table"),
         ("a.json", b"{", "cannot be read as a table"),
