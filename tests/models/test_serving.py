@@ -191,32 +191,31 @@ def test_a_model_is_fed_as_quickly_as_changes_no_bit(model: Any, frame: pd.DataF
     assert answered.tobytes() == expected.tobytes()
 
 
+class Looking:
+    """A model that keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.frames: list[pd.DataFrame] = []
+
+    def predict(self, frame: pd.DataFrame) -> Any:
+        self.frames.append(frame)
+        return np.arange(len(frame))
+
+
 def test_a_model_is_given_the_frame_that_it_was_fitted_on() -> None:
-    frames = []
-
-    class Looking:
-        def predict(self, frame: pd.DataFrame) -> Any:
-            frames.append(frame)
-            return np.zeros(len(frame))
-
+    model = Looking()
     frame = mixed().assign(when=pd.Timestamp("2024-05-06T07:08:09").as_unit("ns"), small=np.float32(0.1), year=np.int32(2024))
-    predictor = Predictor(loaded(Looking(), frame=frame)())
+    predictor = Predictor(loaded(model, frame=frame)())
     predictor.predict([from_json({"dataframe_records": json.loads(frame.to_json(orient="records", date_format="iso", double_precision=15))
                                   }, predictor.schema, Limits())])  # fmt: skip
-    pd.testing.assert_frame_equal(frames[0], frame)
+    pd.testing.assert_frame_equal(model.frames[0], frame)
 
 
 def test_many_rows_are_given_as_few_are_in_every_format_and_together() -> None:
-    frames = []
-
-    class Looking:
-        def predict(self, frame: pd.DataFrame) -> Any:
-            frames.append(frame)
-            return np.arange(len(frame))
-
+    model = Looking()
     frame = mixed().assign(small=np.float32(0.1), year=np.int32(2024))
     frame.loc[[0, 77], "city"] = None
-    predictor = Predictor(loaded(Looking(), frame=frame)())
+    predictor = Predictor(loaded(model, frame=frame)())
     wide = frame[["year", *frame.columns[:-1]]].assign(unknown="left out")
     csv = frame.assign(city=frame["city"].fillna("")).to_csv(index=False).encode()
     bodies = [
@@ -229,12 +228,12 @@ def test_many_rows_are_given_as_few_are_in_every_format_and_together() -> None:
     assert [payload.table is not None for payload in payloads] == [True, True, True, True, False, True]
     for payload in payloads:
         predictor.predict([payload])
-        pd.testing.assert_frame_equal(frames[-1], frame.assign(income=1e15) if payload.table is None else frame)
+        pd.testing.assert_frame_equal(model.frames[-1], frame.assign(income=1e15) if payload.table is None else frame)
     predictor.plan = Plan(together=True)
     few = from_json({"dataframe_split": split(frame.iloc[:3])}, predictor.schema, Limits())
     for group, whole in (([payloads[0], payloads[5]], [frame, frame]), ([payloads[1], few], [frame, frame.iloc[:3]])):
         parts = predictor.predict(group)
-        pd.testing.assert_frame_equal(frames[-1], pd.concat(whole, ignore_index=True))
+        pd.testing.assert_frame_equal(model.frames[-1], pd.concat(whole, ignore_index=True))
         assert [len(part) for part in parts] == [len(part) for part in whole]
 
 

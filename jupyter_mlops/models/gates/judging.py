@@ -29,7 +29,8 @@ def judge(evidence: Evidence, conditions: Iterable[Condition], told: Callable[[s
             told(f"gate {place} of {len(asked)}: {condition.name}")
         found.append(judged(condition, evidence))
     gates = tuple(found)
-    notes = evidence.notes if gates else (*evidence.notes, 'no gate is set for this model: the README says how, under "Gates"')
+    unset = "no gate is set for this model: set `gates` in [tool.mlops.models.NAME] of pyproject.toml"
+    notes = evidence.notes if gates else (*evidence.notes, unset)
     # Only what a gate has asked for: nothing is loaded to be told of.
     rival, data = vars(evidence).get("champion"), vars(evidence).get("data")
     return Check(
