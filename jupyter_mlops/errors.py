@@ -8,7 +8,7 @@ MlopsError                      (exit status 2)
 ├── DataError                   a value cannot be frozen by content
 ├── Corrupt                     stored bytes are not what was written
 ├── Altered                     a record was changed after it was made
-├── DemoFailed                  a cell of the demo's notebook raised
+├── DemoFailed                  a part of the demo did not come out
 ├── ModelRefused                a model cannot be saved or loaded safely
 ├── NotRebuilt                  the packages of a run cannot be installed
 ├── StepRefused                 a step would not give the recorded result
@@ -79,10 +79,10 @@ class Altered(MlopsError):
 
 
 class DemoFailed(MlopsError):
-    """A cell of the demo's notebook raised."""
+    """A part of the demo did not come out as it must."""
 
     def __init__(self, notebook: str, why: str) -> None:
-        super().__init__(f"A cell of the demo failed ({why}): {notebook} shows where, and `mlops doctor` what is wrong here.")
+        super().__init__(f"The demo failed ({why}): {notebook} shows where, and `mlops doctor` what is wrong here.")
 
 
 class ModelRefused(MlopsError):

@@ -226,12 +226,12 @@ def _ask(*arguments: Any, **named: Any) -> Any:
 
 def _mend_path(scene: Scene) -> None:
     """Modules of the project come from the sandbox, also where an installation leads to the project's own folder."""
-    if scene.package in sys.path:
-        sys.path.remove(scene.package)
-    folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)[1:]
-    os.environ.pop("PYTHONPATH", None)
-    if folders:
-        os.environ["PYTHONPATH"] = os.pathsep.join(_moved(folder, scene) for folder in folders)
+    theirs = [folder for folder in scene.path.split(os.pathsep) if folder]
+    # What was added so that this package is found is no folder of theirs.
+    added = {folder for folder in os.environ.pop("PYTHONPATH", "").split(os.pathsep) if folder} - set(theirs)
+    sys.path[:] = [folder for folder in sys.path if folder not in added]
+    if theirs:
+        os.environ["PYTHONPATH"] = os.pathsep.join(_moved(folder, scene) for folder in theirs)
     sys.path[:] = [_moved(folder, scene) for folder in sys.path]
     for finder in sys.meta_path:
         mapping = getattr(sys.modules.get(getattr(finder, "__module__", "")), "MAPPING", None)

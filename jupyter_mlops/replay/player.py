@@ -7,6 +7,7 @@ folder at the level of Python, and native code is not confined.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,6 @@ from typing import Any, Self
 
 from ..records import CellEvent, to_json
 from ..store import journal
-from ..store.client import PACKAGE
 from ..store.objects import ObjectStore
 from ..store.recordings import recording as told_by
 from . import mlflow_store
@@ -192,7 +192,7 @@ class Player:
             notebook=recording.notebook,
             session=recording.session,
             experiment=recording.run.experiment,
-            package=str(PACKAGE.parent),
+            path=os.environ.get("PYTHONPATH", ""),
             block=recording.block,
             allow=self._options.allow,
             live=self._options.live,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import sys
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MlopsError
-from ..store.client import PACKAGE
+from ..store.client import finding
 from .inside import LAUNCH
 from .sandbox import Sandbox
 
@@ -51,8 +50,10 @@ class Kernel:
         manager._kernel_spec = KernelSpec(argv=command, display_name="replay", language="python")
         if len(str(root)) < _LONGEST_SOCKET:
             manager.transport, manager.ip = "ipc", str(root / "kernel")
+        # A rebuilt environment holds this package.
+        variables = dict(environment) if self._python else finding(environment)
         with (root / "kernel.log").open("wb") as log:
-            manager.start_kernel(cwd=str(self._sandbox.cwd), env=_with_package(environment), stdout=log, stderr=log)
+            manager.start_kernel(cwd=str(self._sandbox.cwd), env=variables, stdout=log, stderr=log)
         self._client = manager.client()
         self._client.start_channels(iopub=False, stdin=False, hb=False)
         self._greeting = self._client.kernel_info()
@@ -117,9 +118,3 @@ class Kernel:
         except OSError:
             lines = []
         return lines[-1] if lines else "it does not answer."
-
-
-def _with_package(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which any interpreter finds this package, which takes its own folder off the path as it begins."""
-    path = os.pathsep.join(filter(None, [str(PACKAGE.parent), environment.get("PYTHONPATH", "")]))
-    return {**environment, "PYTHONPATH": path}

@@ -20,7 +20,7 @@ class Scene:
     """Where a replay takes place. `project`, `tree`, `root` are folders of the sandbox, `recorded` is the recorded project folder.
 
     `objects` is the store of the recording, `allow` and `live` the user's permissions, `notebook` the recorded notebook,
-    `package` is where this package itself is imported from, `block` the run that is open from before the first cell, with its parameters.
+    `path` is the PYTHONPATH of the user, `block` the run that is open from before the first cell, with its parameters.
     """
 
     root: str
@@ -32,7 +32,7 @@ class Scene:
     session: str = ""
     experiment: str | None = None
     secrets: tuple[str, ...] = ()
-    package: str = ""
+    path: str = ""
     block: Mapping[str, Any] = field(default_factory=dict)
     allow: bool = False
     live: bool = False

@@ -122,19 +122,26 @@ def card(home: Path) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
+def finding(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """These variables, so that another Python of the same environment finds this package, also where it is used out of a checkout."""
+    given = environment.get("PYTHONPATH", "")
+    folder = str(PACKAGE.parent)
+    # An installed package stands among all others: those are not to come before Python's own modules.
+    if PACKAGE.parent.name in ("site-packages", "dist-packages") or folder in given.split(os.pathsep):
+        return dict(environment)
+    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, [folder, given]))}
+
+
 def _spawn(settings: Settings, *options: str) -> None:
     # -P: a module of the user's project must never stand in for one that the worker imports.
     command = [sys.executable, "-P", "-m", "jupyter_mlops.store.worker", str(settings.project), *options]
-    environment = dict(os.environ)
-    if PACKAGE.parent.name not in ("site-packages", "dist-packages"):
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))
     log = os.open(settings.home / "worker.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         # The worker outlives us on purpose; one that ended before us is waited for here, or it would stay a zombie.
         _started[:] = [process for process in _started if process.poll() is None]
         _started.append(
             subprocess.Popen(
-                command, cwd=settings.project, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command, cwd=settings.project, env=finding(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         )
     finally:

@@ -155,6 +155,8 @@ class _Loop:
     def _replay(self, best: Run) -> None:
         self._told("replay", f"the best run again, {best.id[:8]}, in a fresh kernel; every result is compared with the record")
         found = commands.replay(best.id)
+        if found.verdict == "different":
+            raise DemoFailed(EXPLORE, f"the replay of run {best.id[:8]} is {found.verdict}: `mlops replay {best.id[:8]}` tells in what")
         same = sum(item.verdict == "identical" for item in found.results)
         told = f"{found.verdict}: {same} of {len(found.results)} results of {best.id[:8]} are the same again"
         self._done("replay", f"{told}, score {found.score:.2f}, in {found.seconds:.0f} s")

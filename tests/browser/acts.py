@@ -95,3 +95,8 @@ def open_section(page: Page, title: str) -> Locator:
     content = page.locator(f"#{heading.get_attribute('aria-controls')}")
     expect(content).to_be_visible()
     return content
+
+
+def scroll_to(shown: Locator) -> None:
+    """Scroll until it is seen. What is drawn anew meanwhile, as news come, is no error."""
+    shown.evaluate("element => element.scrollIntoView({block: 'nearest'})")

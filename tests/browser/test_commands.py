@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, TimeoutError, expect
 
 from .acts import PANEL, open_notebook, open_panel, open_section, run_cell, write_notebook
 from .lab import Lab
 from .test_cells import FIT, badge, start_tracking, track_button
 from .test_runs import filled
+
+PRESSES = 10
 
 
 @contextmanager
@@ -31,8 +33,14 @@ def chosen(lab: Lab, settings: dict[str, Any]) -> Iterator[None]:
 
 def from_palette(page: Page, command: str) -> None:
     """Choose a command in the palette."""
-    page.keyboard.press("Control+Shift+c")
-    page.locator(".lm-CommandPalette-input").fill(command)
+    search = page.locator(".lm-CommandPalette-input")
+    # JupyterLab listens to shortcuts a moment after it is drawn: the first press may be too early on a busy machine.
+    for _ in range(PRESSES):
+        page.keyboard.press("Control+Shift+c")
+        with suppress(TimeoutError):
+            search.wait_for(state="visible", timeout=2_000)
+            break
+    search.fill(command)
     page.locator(".lm-CommandPalette-item", has_text=command).first.click()
 
 

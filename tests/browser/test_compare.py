@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from .acts import open_section
+from .acts import open_section, scroll_to
 from .lab import Lab
 from .made_runs import make
 
@@ -52,7 +52,7 @@ def test_a_person_compares_runs_and_sees_what_differs(compared: tuple[Page, Loca
     parameters.locator("summary", has_text="1 parameter is alike").click()
     expect(alike).to_be_visible()
     code = part(comparison, "Code")
-    code.scroll_into_view_if_needed()
+    scroll_to(code)
     added = code.get_by_role("row").filter(has=page.get_by_role("rowheader", name="added", exact=True))
     removed = code.get_by_role("row").filter(has=page.get_by_role("rowheader", name="removed", exact=True))
     expect(added.filter(has_text="deep = DecisionTreeClassifier(max_depth=9").locator("ins")).to_have_count(1)
@@ -80,7 +80,7 @@ def test_a_person_chooses_runs_on_an_axis_with_the_keyboard_alone(compared: tupl
 
 def test_a_person_chooses_runs_by_dragging_along_an_axis(compared: tuple[Page, Locator]) -> None:
     page, comparison = compared
-    part(comparison, "Parallel coordinates").scroll_into_view_if_needed()
+    scroll_to(part(comparison, "Parallel coordinates"))
     area = comparison.locator("g", has=page.get_by_role("slider", name="max_depth: least")).locator(".mlops-axis-area").first
     box = area.bounding_box()
     assert box
@@ -97,7 +97,7 @@ def test_a_person_chooses_runs_by_dragging_along_an_axis(compared: tuple[Page, L
 def test_a_person_hides_a_run_in_the_learning_curves(compared: tuple[Page, Locator], shot: Callable[..., Path]) -> None:
     page, comparison = compared
     curves = part(comparison, "Learning curves")
-    curves.scroll_into_view_if_needed()
+    scroll_to(curves)
     lines = curves.get_by_role("img", name="loss by step").locator("polyline:not([points=''])")
     expect(lines).to_have_count(2)
     shot(page)

@@ -18,7 +18,7 @@ from tests.models.registered import frame, registered
 from tests.models.services import Client
 from tests.models.test_serving_registry import ROW, serving
 
-from .acts import cell, open_notebook, open_section, run_all, write_notebook
+from .acts import cell, open_notebook, open_section, run_all, scroll_to, write_notebook
 
 GATES = '[tool.mlops.models.flights]\ngates = [{metric = "auc", at_least = 0.8}, {metric = "accuracy", at_least = 0.999}]\n'
 HARMLESS = 'late flights are missed <img src=x onerror="window.hacked = 1">'
@@ -91,7 +91,7 @@ def test_a_person_promotes_two_versions_rolls_back_and_reads_it_in_the_audit_log
     expect(entry).to_contain_text("version 1")
     expect(entry).to_contain_text(HARMLESS)
     expect(section.locator(".mlops-log-entry")).to_have_count(5)
-    entry.scroll_into_view_if_needed()
+    scroll_to(entry)
     shot(page, "log")
     section.get_by_role("button", name="Verify").click()
     expect(section.locator(".mlops-log-verified")).to_contain_text("5 entries, each as it was written")
@@ -187,7 +187,7 @@ def test_a_service_is_seen_with_its_version_traffic_and_latency(folder: Path, pa
             expect(service).to_contain_text(told["url"])
             expect(service.get_by_role("img", name=re.compile("^Latency in milliseconds"))).to_be_visible()
             expect(service.locator(".mlops-service-figures")).to_contain_text(re.compile(r"p99\d+ ms"))
-            service.scroll_into_view_if_needed()
+            scroll_to(service)
             shot(page)
     expect(service).to_contain_text("ended")
 

@@ -12,7 +12,7 @@ from jupyter_mlops import config
 from jupyter_mlops.store import registry
 from jupyter_mlops.store.audit import Audit
 
-from .acts import open_panel, open_section
+from .acts import open_panel, open_section, scroll_to
 from .watched import Watched, watched
 
 
@@ -66,7 +66,7 @@ def test_once_the_truth_is_told_performance_shows_the_decay(model: Watched, page
     monitor.get_by_label("Window of time").select_option("all")
     expect(monitor).to_contain_text("1\u202f200 predictions")
     open_panel(page).locator(".lm-AccordionPanel-title", has_text="Runs").click()
-    accuracy.scroll_into_view_if_needed()
+    scroll_to(accuracy)
     shot(page)
 
 

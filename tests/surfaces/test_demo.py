@@ -91,7 +91,7 @@ def test_a_cell_that_fails_is_told_in_a_sentence(project: Path, monkeypatch: pyt
     nbformat.write(nbformat.v4.new_notebook(cells=cells), source)
     monkeypatch.setattr(demo_notebooks, "installed", lambda name: source)
     told: list[str] = []
-    with pytest.raises(DemoFailed, match=r"A cell of the demo failed \(ValueError: no flights today\): .*out\.ipynb shows where"):
+    with pytest.raises(DemoFailed, match=r"The demo failed \(ValueError: no flights today\): .*out\.ipynb shows where"):
         demo_notebooks.Playing("out.ipynb", project, told.append).end()
     assert told == ["A bad start"]
 

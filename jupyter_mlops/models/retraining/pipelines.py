@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from ...errors import MlopsError, NotFound, UsageError
 from ...pipelines.definition import loading
 from ...pipelines.running.children import supervise
 from ...records import Pipeline, PipelineRun
-from ...store.client import PACKAGE
+from ...store.client import PACKAGE, finding
 from .. import settings as model_settings
 
 _PLACES = ("*.yaml", "*.yml", "*/*.yaml", "*/*.yml")
@@ -73,8 +72,7 @@ def run(settings: Settings, pipeline: Pipeline, *, identifier: str, log: Path, a
     log.parent.mkdir(parents=True, exist_ok=True)
     # -P: a module of the user's project must never stand in for one of ours.
     command = [sys.executable, "-P", "-m", PACKAGE.name, "run", pipeline.path, "--json"]
-    paths = filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, RUN_ID: identifier, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {**finding(), RUN_ID: identifier, "PYTHONUNBUFFERED": "1"}
     try:
         ended = supervise(command, cwd=settings.project, env=environment, log=log, alive=alive)
     except OSError as error:

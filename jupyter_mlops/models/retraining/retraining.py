@@ -6,7 +6,6 @@ cool-down, for all processes and machines of a shared state. What came of it is 
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from ...records import Gate, Pipeline, Retraining, to_json
 from ...store import registry
 from ...store.audit import Audit
 from ...store.audit import who as whoever
-from ...store.client import PACKAGE
+from ...store.client import PACKAGE, finding
 from ...store.leases import Held, Leases
 from ...store.shared import SharedState
 from .. import settings as model_settings
@@ -71,8 +70,7 @@ def start(settings: Settings, name: str, *, why: str, who: str = "") -> subproce
     folder = _folder(settings, name)
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-P", "-m", PACKAGE.name, "retrain", name, f"--why={why}", "--json"]
-    paths = filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "MLOPS_USER": owner}
+    environment = {**finding(), "MLOPS_USER": owner}
     with (folder / "started.log").open("ab") as log:
         return subprocess.Popen(
             command, cwd=settings.project, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

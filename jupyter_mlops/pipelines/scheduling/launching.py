@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import threading
@@ -14,7 +13,7 @@ from typing import Any
 
 from ...config import DUE, RUN_ID, SCHEDULE, Settings
 from ...records import Firing
-from ...store.client import PACKAGE
+from ...store.client import PACKAGE, finding
 from ..running.children import supervise
 from .firings import Claim
 from .schedule import local, params_at
@@ -38,12 +37,11 @@ class PipelineStarter:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()
         environment = {
-            **os.environ,
+            **finding(),
             RUN_ID: firing.run,
             SCHEDULE: schedule.name,
             DUE: local(schedule, firing.due).isoformat(),
             "PYTHONUNBUFFERED": "1",
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])),
         }
         # -P: a module of the user's project must never stand in for one of ours.
         command = [sys.executable, "-P", "-m", PACKAGE.name, "run", schedule.pipeline, *words]

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...store.client import finding
 from .plain_json import encoded
-from .processes import PYTHON, environment, signal_group, texts
+from .processes import PYTHON, signal_group, texts
 
 IDLE_SECONDS = 600.0
 PATIENCE = 300.0
@@ -58,7 +59,7 @@ class Host:
     async def start(cls, root: Path, project: Path, log: logging.Logger) -> Host:
         """Start one for a project. Raises OSError."""
         process = await asyncio.create_subprocess_exec(
-            *PYTHON, f"{__package__}.host", str(root), cwd=project, env=environment(), start_new_session=True, limit=_CHUNK,
+            *PYTHON, f"{__package__}.host", str(root), cwd=project, env=finding(), start_new_session=True, limit=_CHUNK,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         return cls(process, log)

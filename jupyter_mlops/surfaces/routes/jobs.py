@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ...pipelines.running.children import GUARD
-from ...store.client import PACKAGE
-from .processes import PYTHON, environment, signal_group, texts
+from ...store.client import PACKAGE, finding
+from .processes import PYTHON, signal_group, texts
 
 AT_ONCE = 8
 """Jobs that run at the same time; others wait their turn."""
@@ -145,7 +145,7 @@ class _Process:
             process = await asyncio.create_subprocess_exec(
                 *("/bin/sh", "-c", GUARD, "mlops", *command),
                 cwd=folder,
-                env=environment() | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
+                env={**finding(), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
                 start_new_session=True,
                 limit=_LINE,
                 stdin=reads,

@@ -10,18 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...store.client import PACKAGE
-
 # -P: a module of the user's project must never stand in for one of ours.
 PYTHON = (sys.executable, "-P", "-m")
-
-
-def environment() -> dict[str, str]:
-    """The server's own, in which this very package is found."""
-    found = dict(os.environ)
-    if PACKAGE.parent.name not in ("site-packages", "dist-packages"):
-        found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))
-    return found
 
 
 def signal_group(leader: int, number: signal.Signals) -> None:
