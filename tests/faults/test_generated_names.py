@@ -14,6 +14,7 @@ import pytest
 
 import jupyter_mlops as mlops
 from tests.delivered import artifact, settled, with_database
+from tests.faults.counting import Recorder
 
 NAMES = 2000
 PIECES = ("a", "B", "0", "_", "-", ".", " ", ":", "/", "//", "..", "./", "?", "!", "=", "é", "e\u0301", "ß", "漢字", "🦊",
@@ -89,9 +90,10 @@ def told(project: Path) -> tuple[Any, dict[str, Any]]:
     return run.data, json.loads(artifact(project, run, "mlops/values.json"))
 
 
-def test_names_and_values_of_every_kind_are_kept_whole(told: tuple[Any, dict[str, Any]]) -> None:
+def test_names_and_values_of_every_kind_are_kept_whole(told: tuple[Any, dict[str, Any]], record_property: Recorder) -> None:
     data, whole = told
     assert len(PARAMS) + len(METRICS) + len(TAGS) > NAMES
     assert differing(PARAMS, data.params, whole["params"], str) == {}
     assert differing(METRICS, data.metrics, whole["metrics"], float) == {}
     assert differing(TAGS, data.tags, whole["tags"], str) == {}
+    record_property("faults", len(PARAMS) + len(METRICS) + len(TAGS))

@@ -16,6 +16,7 @@ import pytest
 from jupyter_mlops import config
 from jupyter_mlops.store import client, journal
 from tests.delivery_desk import Kernel, wait_until
+from tests.faults.counting import Recorder
 
 COUNT = int(os.environ.get("MLOPS_FAULTS", "25"))
 ROOT = client.PACKAGE.parent
@@ -56,7 +57,7 @@ def _start(code: str, project: Path, *arguments: str, **options: object) -> subp
     return subprocess.Popen([sys.executable, "-c", code, str(project), str(ROOT), *arguments], text=True, **options)  # type: ignore[call-overload]  # options of Popen
 
 
-def test_a_writer_killed_at_any_moment_loses_nothing_it_had_written(project: Path) -> None:
+def test_a_writer_killed_at_any_moment_loses_nothing_it_had_written(project: Path, record_property: Recorder) -> None:
     chance = random.Random(1)
     for _ in range(COUNT):
         process = _start(_WRITER, project, stdout=subprocess.PIPE)
@@ -69,9 +70,10 @@ def test_a_writer_killed_at_any_moment_loses_nothing_it_had_written(project: Pat
         assert seen == list(range(len(seen)))
         assert len(seen) >= len(acknowledged)
         assert not journal.alive(path)
+    record_property("faults", COUNT)
 
 
-def test_a_journal_cut_at_any_byte_gives_the_records_before_it(tmp_path: Path) -> None:
+def test_a_journal_cut_at_any_byte_gives_the_records_before_it(tmp_path: Path, record_property: Recorder) -> None:
     written = journal.Journal.create(tmp_path / ".mlops", {"started": 1.0})
     for seq in range(4):
         written.append({"kind": "begin", "seq": seq, "source": "é🦊"})
@@ -83,6 +85,7 @@ def test_a_journal_cut_at_any_byte_gives_the_records_before_it(tmp_path: Path) -
         records, offset = journal.read(cut)
         assert len(records) == data[:length].count(b"\n")
         assert data[:offset].endswith(b"\n") or offset == 0
+    record_property("faults", len(data) + 1)
 
 
 def _outcome(project: Path) -> dict[str, tuple[str, dict[str, str], int]]:
@@ -93,7 +96,7 @@ def _outcome(project: Path) -> dict[str, tuple[str, dict[str, str], int]]:
     return {run.info.run_name: (run.info.status, run.data.params, len(store.get_metric_history(run.info.run_id, "loss"))) for run in runs}
 
 
-def test_a_worker_killed_again_and_again_delivers_everything_once(project: Path) -> None:
+def test_a_worker_killed_again_and_again_delivers_everything_once(project: Path, record_property: Recorder) -> None:
     chance = random.Random(2)
     settings = config.load(project)
     kernel = Kernel(project)
@@ -109,6 +112,7 @@ def test_a_worker_killed_again_and_again_delivers_everything_once(project: Path)
     kernel.journal.close()
     wait_until(lambda: client.ask(settings, "flush", timeout=120)["done"], 120)
     assert _outcome(project) == {f"r{number}": ("FINISHED", {"n": str(number)}, 2) for number in range(60)}
+    record_property("faults", max(3, COUNT // 5))
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from jupyter_mlops.store import client, journal
 from tests.conftest import Kernel
 from tests.delivered import artifact, settled, steps, with_database
 from tests.delivery_desk import wait_until
+from tests.faults.counting import Recorder
 
 FAULTS = int(os.environ.get("MLOPS_FAULTS", "25"))
 KILLS = max(3, FAULTS // 10)
@@ -70,7 +71,9 @@ def _process(pid: int) -> psutil.Process | None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=lambda how: how.name)
-def test_a_kernel_killed_in_a_cell_leaves_killed_runs_and_all_that_it_wrote(project: Path, how: signal.Signals) -> None:
+def test_a_kernel_killed_in_a_cell_leaves_killed_runs_and_all_that_it_wrote(
+    project: Path, how: signal.Signals, record_property: Recorder
+) -> None:
     with_database(project)
     chance = random.Random(how)
     moments = [chance.random() * 1.5 for _ in range(KILLS)]
@@ -97,6 +100,7 @@ def test_a_kernel_killed_in_a_cell_leaves_killed_runs_and_all_that_it_wrote(proj
         cells = client.ask(config.load(project), "cells", session=session)
         assert [cell["source"] for cell in cells[-len(begun) :]] == begun
         assert {cell["status"] for cell in cells if "partial_fit" in cell["source"]} <= {"killed"}
+    record_property("faults", KILLS)
 
 
 def _lines(path: Path) -> int:
@@ -162,7 +166,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_sixteen_kernels_open_one_new_store_at_once(project: Path) -> None:
+def test_sixteen_kernels_open_one_new_store_at_once(project: Path, record_property: Recorder) -> None:
     def whole_life(number: int) -> str:
         kernel = Kernel(project)
         kernel.run("%load_ext jupyter_mlops")
@@ -174,6 +178,7 @@ def test_sixteen_kernels_open_one_new_store_at_once(project: Path) -> None:
         assert list(pool.map(whole_life, range(16))) == [""] * 16
     outcome = {run.info.run_name: (run.info.status, run.data.metrics) for run in settled(project)}
     assert outcome == {f"life-{number}": ("FINISHED", {"total": number + 0.5}) for number in range(16)}
+    record_property("faults", 16)
 
 
 def test_a_full_disk_does_not_reach_the_cell_and_loses_no_record(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from jupyter_mlops import config
 from jupyter_mlops.store.shared import SharedState
 from tests.databases import Postgres
 from tests.delivery_desk import wait_until
+from tests.faults.counting import Recorder
 from tests.pipelines.clusters import cluster
 from tests.pipelines.running import Told, lines, pipeline, python, run, shell, states
 from tests.s3_server import s3
@@ -90,7 +91,7 @@ def _works_in(pid: int, project: Path) -> bool:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_runners_ended_at_any_moment_lose_no_step_that_was_done(project: Path, number: signal.Signals) -> None:
+def test_runners_ended_at_any_moment_lose_no_step_that_was_done(project: Path, number: signal.Signals, record_property: Recorder) -> None:
     """Each run goes on where the one before was ended; in the end there is one result of each step of each turn."""
     moments, turn = random.Random(7), 0
     for _ in range(FAULTS):
@@ -108,6 +109,7 @@ def test_runners_ended_at_any_moment_lose_no_step_that_was_done(project: Path, n
     assert commits() == {f"s{number}": turn + 1 for number in range(20)}
     assert all((project / "out" / f"{number}.txt").read_text() == f"s{number}\n" for number in range(20))
     assert not list((project / ".mlops" / "pipelines" / "files" / "tmp").glob("*"))
+    record_property("faults", FAULTS)
 
 
 def _at_work(runner: subprocess.Popen[bytes], project: Path, before: int) -> bool:
@@ -130,7 +132,7 @@ def test_two_runners_on_one_pipeline_share_the_work_when_one_of_them_is_killed(p
 
 
 @pytest.mark.timeout(1200)
-def test_workers_of_a_cluster_killed_again_and_again(project: Path, tmp_path: Path) -> None:
+def test_workers_of_a_cluster_killed_again_and_again(project: Path, tmp_path: Path, record_property: Recorder) -> None:
     """Workers die while they work, one after another; the pipeline still ends, with each step's result there once."""
     steps = []
     for number in range(40):
@@ -165,6 +167,7 @@ def test_workers_of_a_cluster_killed_again_and_again(project: Path, tmp_path: Pa
     assert {item.status for item in ended} == {"done"}
     assert {name: count for name, count in commits().items() if count > len(ended)} == {}
     assert len(commits()) == 40
+    record_property("faults", killed)
 
 
 def is_working(worker: psutil.Process) -> bool:

@@ -22,6 +22,7 @@ from jupyter_mlops.models.predictions.ids import ids
 from jupyter_mlops.models.predictions.log import Log
 from jupyter_mlops.store import client
 from tests.delivery_desk import wait_until
+from tests.faults.counting import Recorder
 
 COUNT = int(os.environ.get("MLOPS_FAULTS", "4"))
 ROOT = client.PACKAGE.parent
@@ -46,7 +47,7 @@ while True:
 """
 
 
-def test_a_service_killed_at_any_moment_loses_little_and_the_log_says_how_much(project: Path) -> None:
+def test_a_service_killed_at_any_moment_loses_little_and_the_log_says_how_much(project: Path, record_property: Recorder) -> None:
     settings, chance = Settings(project=project), random.Random(1)
     taken = lost = 0
     for _ in range(COUNT):
@@ -80,6 +81,7 @@ def test_a_service_killed_at_any_moment_loses_little_and_the_log_says_how_much(p
     folder = segments.folder_of(settings, "m")
     assert {path.suffix for path in folder.iterdir()} <= {".parquet", ".json", ".lock"}
     assert sum(path.suffix == ".lock" for path in folder.iterdir()) == 2
+    record_property("faults", 2 * COUNT)
 
 
 def stream(folder: Path) -> tuple[Path, list[int]]:
@@ -103,7 +105,7 @@ def _batch(number: int) -> Any:
     return batch_of([({"a": [1.5, None], "b": ["x", "yz"]}, [number, number], ids(2), 1, "champion", None, None)])
 
 
-def test_a_stream_cut_at_any_byte_gives_the_batches_before_it(project: Path) -> None:
+def test_a_stream_cut_at_any_byte_gives_the_batches_before_it(project: Path, record_property: Recorder) -> None:
     path, sizes = stream(project / "log")
     content = path.read_bytes()
     for length in range(len(content)):
@@ -111,6 +113,7 @@ def test_a_stream_cut_at_any_byte_gives_the_batches_before_it(project: Path) -> 
         assert len(found) == sum(size <= length for size in sizes), length
     for filling in (b"\0" * 4096, os.urandom(4096)):
         assert len(streams.whole(content + filling)) == 3
+    record_property("faults", len(content))
 
 
 def test_a_full_disk_stops_no_service_and_what_is_lost_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

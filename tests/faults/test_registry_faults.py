@@ -21,6 +21,7 @@ from jupyter_mlops.store.audit import Audit
 from jupyter_mlops.store.standings import Standings
 from tests.delivered import store, with_database
 from tests.delivery_desk import wait_until
+from tests.faults.counting import Recorder
 from tests.models.registered import registered
 
 FAULTS = int(os.environ.get("MLOPS_FAULTS", "8"))
@@ -75,7 +76,7 @@ def begin(project: Path, seed: int) -> subprocess.Popen[str]:
     return process
 
 
-def test_there_is_one_champion_at_every_read(project: Path) -> None:
+def test_there_is_one_champion_at_every_read(project: Path, record_property: Recorder) -> None:
     with_database(project)
     settings = config.load(project)
     registered(project, count=VERSIONS)
@@ -120,3 +121,4 @@ def test_there_is_one_champion_at_every_read(project: Path) -> None:
     assert standing.champion == champion
     assert {alias: int(version) for alias, version in store(project).get_registered_model("flights").aliases.items()} == standing.aliases
     assert problems(settings)[0] == ()
+    record_property("faults", FAULTS)

@@ -23,6 +23,7 @@ from jupyter_mlops.pipelines.scheduling.schedule import Schedules, cron_of
 from jupyter_mlops.records import Schedule
 from jupyter_mlops.store.shared import SharedState
 from tests.clocks import ZONES, changes, on_the_wall
+from tests.faults.counting import Recorder
 from tests.simulated import World
 
 DAY = 86400
@@ -69,7 +70,9 @@ scheduler.serve()
 """
 
 
-def test_eight_schedulers_on_one_store_killed_at_random_run_each_due_time_once(shared_settings: Settings, state: SharedState) -> None:
+def test_eight_schedulers_on_one_store_killed_at_random_run_each_due_time_once(
+    shared_settings: Settings, state: SharedState, record_property: Recorder
+) -> None:
     dice = random.Random(8)
     with state.begin() as connection:
         connection.execute(text("CREATE TABLE effects (job TEXT, due BIGINT, run TEXT, attempt INTEGER)"))
@@ -115,6 +118,7 @@ def test_eight_schedulers_on_one_store_killed_at_random_run_each_due_time_once(s
         assert {item.state for item in firings.values()} <= {"done", "skipped"}
         assert all((item.state == "done") == ((name, due) in runs) for due, item in firings.items())
         assert sum(item.state == "done" for item in firings.values()) > KILLS / 4
+    record_property("faults", KILLS)
 
 
 def _settled(state: SharedState, seconds: float) -> None:
@@ -133,7 +137,7 @@ def _until(schedule: Schedule, begin: float, last: int) -> list[int]:
     return list(takewhile(lambda due: due <= last, cron_of(schedule).after(begin)))
 
 
-def test_twenty_time_zones_over_both_changes_of_their_clocks(project: Path) -> None:
+def test_twenty_time_zones_over_both_changes_of_their_clocks(project: Path, record_property: Recorder) -> None:
     crons = [(zone, "30 2 * * *") for zone in ZONES] + [(zone, "0 0 * * *") for zone in ZONES[::4]]
     jobs = [
         Schedule(name=f"job {number}", pipeline="p", cron=cron, timezone=zone, catchup="all") for number, (zone, cron) in enumerate(crons)
@@ -152,9 +156,10 @@ def test_twenty_time_zones_over_both_changes_of_their_clocks(project: Path) -> N
             assert {item.state for item in firings} <= {"done", "running"}
         assert set(world.starts.values()) == {1}
         world.state.close()
+    record_property("faults", len(ZONES))
 
 
-def test_schedulers_killed_between_any_two_statements(state: SharedState) -> None:
+def test_schedulers_killed_between_any_two_statements(state: SharedState, record_property: Recorder) -> None:
     world = World(state, datetime(2026, 3, 29, tzinfo=UTC).timestamp())
     kept = Schedules(state)
     for number in range(5):
@@ -169,6 +174,7 @@ def test_schedulers_killed_between_any_two_statements(state: SharedState) -> Non
         assert {item.state for item in firings[:-2]} == {"done"}
         assert all(world.effects[item.run] for item in firings[:-2])
     assert max(world.most.values()) == 1
+    record_property("faults", 40)
 
 
 def test_a_store_that_goes_away_while_a_job_runs_and_comes_back(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +201,7 @@ def test_a_store_that_goes_away_while_a_job_runs_and_comes_back(project: Path, m
     assert set(world.starts.values()) == {1}
 
 
-def test_the_clock_set_back_and_ahead_again_and_again(project: Path) -> None:
+def test_the_clock_set_back_and_ahead_again_and_again(project: Path, record_property: Recorder) -> None:
     world = World(SharedState(Settings(project=project)), datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp())
     kept = Schedules(world.state)
     for number in range(4):
@@ -212,3 +218,4 @@ def test_the_clock_set_back_and_ahead_again_and_again(project: Path) -> None:
         firings = sorted(kept.history(schedule.name), key=lambda item: item.due)
         assert len({item.due for item in firings}) == len(firings)
         assert [item.due for item in firings] == _until(schedule, firings[0].due - 1, firings[-1].due)
+    record_property("faults", 24)

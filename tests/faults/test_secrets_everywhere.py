@@ -12,6 +12,7 @@ from pathlib import Path
 from jupyter_mlops.store import packs
 from tests.conftest import Kernel
 from tests.delivered import settled, with_database
+from tests.faults.counting import Recorder
 
 SETUP = """
 %load_ext jupyter_mlops
@@ -128,7 +129,7 @@ def leaks(project: Path) -> set[tuple[str, str]]:
     }
 
 
-def test_no_secret_of_a_notebook_is_in_any_file_of_its_store(project: Path) -> None:
+def test_no_secret_of_a_notebook_is_in_any_file_of_its_store(project: Path, record_property: Recorder) -> None:
     prepare(with_database(project))
     kernel = Kernel(project)
     kernel.run(SETUP)
@@ -148,3 +149,4 @@ def test_no_secret_of_a_notebook_is_in_any_file_of_its_store(project: Path) -> N
     assert secret_of("traceback") in shown["traceback"].error
     recorded = b"".join(data for _, data in contents(project))
     assert recorded.count("«secret ".encode()) + recorded.count(rb"\u00absecret ") >= len(FORMS)
+    record_property("faults", len(FORMS))

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.generation import GenerationMode
 
 from jupyter_mlops.models.serving.options import Limits, Options
+from tests.faults.counting import Recorder
 from tests.models.served_models import Constant, classifier, constant, loaded, mixed, numbers, split
 from tests.models.services import Client, MemorySource, running, wait_for
 
@@ -79,7 +80,7 @@ def p99(latencies: list[float]) -> float:
 
 
 @pytest.mark.timeout(600)
-def test_swaps_under_load_lose_no_request_and_mix_no_versions() -> None:
+def test_swaps_under_load_lose_no_request_and_mix_no_versions(record_property: Recorder) -> None:
     swaps = int(10 * TIMES)
     source = MemorySource(versions={number: constant(number) for number in range(1, 4)}, aliases={"champion": 1})
     with running(source, Options(port=0, poll=0.01, keep=0.0)) as found, found.client() as client:
@@ -107,6 +108,7 @@ def test_swaps_under_load_lose_no_request_and_mix_no_versions() -> None:
     assert Counter(status for status, *_ in answers) == {200: len(answers)}, answers
     assert all(told == predicted for _, _, told, predicted in answers)
     assert {told for _, _, told, _ in answers} == {1, 2, 3}
+    record_property("faults", swaps)
 
 
 def _value(chance: random.Random, depth: int = 0) -> Any:
@@ -149,7 +151,7 @@ def _body(chance: random.Random) -> tuple[bytes, dict[str, str]]:
 
 
 @pytest.mark.timeout(900)
-def test_malformed_payloads_are_refused_quickly() -> None:
+def test_malformed_payloads_are_refused_quickly(record_property: Recorder) -> None:
     chance = random.Random(7)
     source = MemorySource(versions={1: loaded(classifier(), frame=mixed())}, aliases={"champion": 1})
     found: Counter[int] = Counter()
@@ -165,6 +167,7 @@ def test_malformed_payloads_are_refused_quickly() -> None:
                 client.close()
         assert client.post({"dataframe_split": split(mixed().iloc[:1])}).status == 200
     assert {400, 413, 415} <= found.keys()
+    record_property("faults", sum(found.values()))
 
 
 @pytest.mark.timeout(900)

@@ -19,6 +19,7 @@ import pytest
 from jupyter_mlops.errors import Corrupt, DiskFull, MlopsError, StoreError
 from jupyter_mlops.store import snapshots
 from jupyter_mlops.store.objects import ObjectStore
+from tests.faults.counting import Recorder
 
 FAULTS = int(os.environ.get("MLOPS_FAULTS", "25"))
 KILLS = FAULTS
@@ -43,7 +44,7 @@ def frame(seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame({"a": generator.random(20_000), "s": generator.integers(0, 99, 20_000).astype(str)})
 
 
-def test_killed_writers_lose_nothing_and_leave_nothing_behind(tmp_path: Path) -> None:
+def test_killed_writers_lose_nothing_and_leave_nothing_behind(tmp_path: Path, record_property: Recorder) -> None:
     """A digest that was printed had been handed to the operating system."""
     promised: list[str] = []
     for kill in range(KILLS):
@@ -60,11 +61,12 @@ def test_killed_writers_lose_nothing_and_leave_nothing_behind(tmp_path: Path) ->
     assert list(objects.verify()) == []
     objects.sweep()
     assert list((tmp_path / "tmp").iterdir()) == []
+    record_property("faults", KILLS)
 
 
 @pytest.mark.parametrize(("code", "error"), [(errno.ENOSPC, DiskFull), (errno.EIO, StoreError)], ids=["full", "broken"])
 def test_a_disk_that_fails_at_any_write_leaves_earlier_data_intact(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, error: type[MlopsError]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, error: type[MlopsError], record_property: Recorder
 ) -> None:
     objects = ObjectStore(tmp_path)
     monkeypatch.setattr("jupyter_mlops.store.objects._BUFFER", 4 * 1024)
@@ -92,9 +94,10 @@ def test_a_disk_that_fails_at_any_write_leaves_earlier_data_intact(
     assert len(failures) >= 5
     assert all(str(tmp_path) in sentence for sentence in failures)
     assert [snapshots.digest(snapshots.load(digest, ObjectStore(tmp_path))) for digest in (first, second)] == [first, second]
+    record_property("faults", len(failures))
 
 
-def test_every_flipped_bit_is_named_by_verify_and_refused_by_load(tmp_path: Path) -> None:
+def test_every_flipped_bit_is_named_by_verify_and_refused_by_load(tmp_path: Path, record_property: Recorder) -> None:
     digest = snapshots.freeze(frame(), ObjectStore(tmp_path)).digest
     pack = next((tmp_path / "packs").iterdir())
     whole = pack.read_bytes()
@@ -115,9 +118,10 @@ def test_every_flipped_bit_is_named_by_verify_and_refused_by_load(tmp_path: Path
     assert unseen == []
     assert all(pack.name in sentence for sentence in sentences)
     assert [bit for bit in loaded if bit >= 64] == [], "only the first 8 bytes of a pack, its magic, are not part of any object"
+    record_property("faults", len(bits))
 
 
-def test_gc_never_deletes_what_is_put_at_the_same_time(tmp_path: Path) -> None:
+def test_gc_never_deletes_what_is_put_at_the_same_time(tmp_path: Path, record_property: Recorder) -> None:
     """Writers put the same few objects again and again while gc, which knows of none, deletes what is older than the grace period."""
     grace, contents = 0.3, [bytes([number]) * 5000 for number in range(5)]
     stop = threading.Event()
@@ -151,3 +155,4 @@ def test_gc_never_deletes_what_is_put_at_the_same_time(tmp_path: Path) -> None:
     assert lost == []
     assert removed > 0
     assert puts > COLLECTIONS / 10
+    record_property("faults", COLLECTIONS)

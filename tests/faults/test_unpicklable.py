@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.conftest import Kernel
 from tests.delivered import settled, with_database
+from tests.faults.counting import Recorder
 
 SETUP = """
 %load_ext jupyter_mlops
@@ -66,7 +67,7 @@ KINDS: dict[str, str] = {
 CELL = "make = lambda: {kind}\nmodel = Holder(C={strength}).fit(X, y)\nacc = model.score(X, y)\nprint(type(model).__name__, acc)"
 
 
-def test_a_model_that_cannot_be_pickled_is_named_and_the_rest_is_kept(project: Path, kernel: Kernel) -> None:
+def test_a_model_that_cannot_be_pickled_is_named_and_the_rest_is_kept(project: Path, kernel: Kernel, record_property: Recorder) -> None:
     with_database(project)
     kernel.run(SETUP)
     plain = kernel.run("reference = LogisticRegression(C=1.0).fit(X, y)\nprint('Holder', reference.score(X, y))")
@@ -80,3 +81,4 @@ def test_a_model_that_cannot_be_pickled_is_named_and_the_rest_is_kept(project: P
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert {run.data.metrics["acc"] for run in runs} == {float(plain.stdout.split()[1])}
     assert all(len(run.inputs.dataset_inputs) == 2 for run in runs)
+    record_property("faults", len(KINDS))
