@@ -1,7 +1,7 @@
 """Drift: how often windows without any alarm, how often four changes in one feature of thirty are found, and a million predictions.
 
-The table has Evidently's answer beside ours where it can be asked: it needs an older pandas than the rest, so its Python is one of its own,
-named by the environment variable MLOPS_EVIDENTLY (an environment with `evidently` in it).
+The table has Evidently's answer beside ours where it can be asked: it needs an older pandas than the rest, so its Python is one of its own
+(see `peers`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from jupyter_mlops.config import Settings
 from jupyter_mlops.models.drift import Profile, compare
 
 from .kernels import empty_folder
+from .peers import programs
 from .table import Row, row
 
 WINDOWS = int(os.environ.get("MLOPS_WINDOWS", "1000"))
@@ -99,7 +100,7 @@ def _found() -> Iterator[Row]:
     peer = _evidently()
     none = sum(any(item.verdict == "drift" for item in compare(profile, table(seed))) for seed in range(1, WINDOWS + 1)) / WINDOWS
     note = f"{ROWS:,} rows, reference {REFERENCE:,}"
-    told = f"peer: Evidently, {PEERS} windows" if peer else "Evidently was not asked: MLOPS_EVIDENTLY names no Python that has it"
+    told = f"peer: Evidently, {PEERS} windows" if peer else "Evidently was not asked: it does not install"
     asked = f"alarms in {WINDOWS:,} windows without drift, at most 5% ({note}){_beside(peer, 'none')}"
     yield Row(asked, none, 0.05, none / 0.05, "<= 1", "what is asked")
     for name, change in CHANGES.items():
@@ -119,8 +120,8 @@ def _beside(peer: dict[str, float], name: str) -> str:
 
 def _evidently() -> dict[str, float]:
     """The share of windows in which Evidently's preset says that the changed column drifted ("none": that any did)."""
-    python = os.environ.get("MLOPS_EVIDENTLY")
-    if not python:
+    found = programs("evidently", "pandas<3")
+    if found is None:
         return {}
     with empty_folder() as folder:
         table(0, REFERENCE).to_csv(folder / "reference.csv", index=False)
@@ -132,9 +133,9 @@ def _evidently() -> dict[str, float]:
                 current.to_csv(folder / f"{list(CHANGES).index(name) if name in CHANGES else -1}.{seed}.csv", index=False)
         (folder / "wanted.json").write_text(json.dumps({"names": ["none", *CHANGES], "columns": wanted, "windows": PEERS}))
         script = Path(__file__).with_name("evidently_peer.py")
-        answer = subprocess.run([python, "-P", str(script), str(folder)], check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
-    return found
+        answer = subprocess.run([str(found / "python"), "-P", str(script), str(folder)], check=True, capture_output=True, text=True)
+    shares: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
+    return shares
 
 
 def _million() -> Iterator[Row]:

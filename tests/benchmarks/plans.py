@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -20,13 +18,13 @@ from jupyter_mlops.records import Pipeline, PipelineStep
 from jupyter_mlops.store.leases import Lease
 
 from .kernels import empty_folder
+from .peers import DVC, programs
 from .startup import command
 from .table import Row, row, seconds
 
 STEPS, MANY = 100, 1_000
 GROWTH = (10, 100, 1_000)
 ROUNDS = 5
-INSTALL_SECONDS = 900
 CODE = """\
 import json
 import features
@@ -50,12 +48,15 @@ def _unchanged() -> Iterator[Row]:
         start = time.perf_counter()
         _quietly(run, ours)
         first = time.perf_counter() - start
-        dvc = _dvc(Path(place))
-        theirs = Path(place, "project")
-        _stages(theirs, dvc, STEPS)
-        mine, peer = seconds(lambda: _quietly(run, ours), lambda: _quietly([dvc, "repro"], theirs), rounds=ROUNDS)
+        turns, found = [lambda: _quietly(run, ours)], programs(DVC)
+        if found is not None:
+            theirs, dvc = Path(place, "project"), str(found / "dvc")
+            _stages(theirs, dvc, STEPS)
+            turns.append(lambda: _quietly([dvc, "repro"], theirs))
+        mine, *peers = seconds(*turns, rounds=ROUNDS)
     yield row(f"{STEPS} unchanged steps, s", mine, 1, "<= 1", f"1 s; the first run took {first:.1f} s")
-    yield row(f"{STEPS} unchanged steps, s", mine, peer, "<= 1", f"dvc repro of {STEPS} unchanged stages")
+    for peer in peers:
+        yield row(f"{STEPS} unchanged steps, s", mine, peer, "<= 1", f"dvc repro of {STEPS} unchanged stages")
 
 
 def _plans() -> Iterator[Row]:
@@ -135,15 +136,6 @@ def _pipeline_file(steps: int) -> str:
     lines = ["name: many", "steps:"]
     lines += [f"  step{number}: {{notebook: step{number}.ipynb, inputs: {{table: {_source(number)}}}}}" for number in range(steps)]
     return "\n".join(lines) + "\n"
-
-
-def _dvc(folder: Path) -> str:
-    """The command of a DVC in an environment of its own: its requirements would not go with ours."""
-    venv.create(folder / "venv", with_pip=True)
-    programs = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
-    install = [str(programs / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "dvc>=3.60"]
-    subprocess.run(install, check=True, timeout=INSTALL_SECONDS)
-    return str(programs / "dvc")
 
 
 def _stages(folder: Path, dvc: str, steps: int) -> None:

@@ -2,8 +2,7 @@
 
 Each service is a process of its own, with one worker, and they are asked in turn. Ours logs every prediction; the others log none.
 
-BentoML's Python is that of an environment of its own, which the environment variable MLOPS_BENTOML names (one with `bentoml`, `joblib` and
-this scikit-learn and pandas in it); without it, such an environment is made, which takes minutes.
+BentoML's Python is that of an environment of its own (see `peers`).
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import sys
 import tempfile
 import time
 import urllib.request
-import venv
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -26,13 +24,13 @@ from typing import Any
 
 import psutil
 
+from .peers import programs
 from .startup import command
 from .table import Row, row
 
 CLIENTS = 32
 SECONDS = float(os.environ.get("MLOPS_SERVING_SECONDS", "8"))
 ROUNDS = 2
-INSTALL_SECONDS = 900
 APP = '''\
 import joblib
 import pandas as pd
@@ -185,29 +183,16 @@ def _bare(place: Path, running: contextlib.ExitStack) -> dict[str, Any]:
 
 def _bento(place: Path, running: contextlib.ExitStack) -> dict[str, Any] | None:
     """BentoML; None where it does not install beside these versions."""
-    python = os.environ.get("MLOPS_BENTOML") or _bento_python(place)
-    if not python:
+    pins = [f"{name}=={version(name)}" for name in ("scikit-learn", "pandas", "numpy")]
+    found = programs("bentoml", "joblib", *pins)
+    if found is None:
         return None
     (place / "service.py").write_text(BENTO)
     port = _port()
-    words = [str(Path(python).with_name("bentoml")), "serve", "service:Shop", "--port", str(port)]
+    words = [str(found / "bentoml"), "serve", "service:Shop", "--port", str(port)]
     process = _start(words, place, running, {"BENTOML_HOME": str(place / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"})
     _wait(port, "/readyz", process)
     return {"port": port, "path": "/predict", "pid": process.pid}
-
-
-def _bento_python(place: Path) -> str:
-    """The Python of an environment that is made for BentoML; "" where it does not install."""
-    folder = place / "bento"
-    venv.create(folder, with_pip=True)
-    pins = [f"{name}=={version(name)}" for name in ("scikit-learn", "pandas", "numpy")]
-    words = [folder / "bin" / "pip", "install", "-q", "bentoml", "joblib", *pins]
-    try:
-        subprocess.run(words, check=True, timeout=INSTALL_SECONDS, capture_output=True)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        print(f"BentoML was not asked, since it does not install: {str(getattr(error, 'stderr', b''))[-300:]}")
-        return ""
-    return str(folder / "bin" / "python")
 
 
 def _start(words: list[str], folder: Path, running: contextlib.ExitStack, more: dict[str, str] | None = None) -> subprocess.Popen[bytes]:

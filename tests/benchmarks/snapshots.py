@@ -21,6 +21,7 @@ from blake3 import blake3
 from jupyter_mlops.store import snapshots
 from jupyter_mlops.store.objects import ObjectStore
 
+from .peers import DVC, programs
 from .table import Row, markdown, row, seconds
 
 ROWS = 1_000_000
@@ -84,13 +85,13 @@ def _times(frame: pd.DataFrame) -> Iterator[Row]:
         others = seconds(lambda: mlflow.data.from_pandas(frame), lambda: joblib.hash(frame), rounds=3)
         yield row("unchanged snapshot, s", again, others[0], "printed", "mlflow.data.from_pandas, which reads 10,000 rows")
         yield row("unchanged snapshot, s", again, others[1], "printed", "joblib.hash")
-        if shutil.which("dvc"):
-            yield row("new snapshot, s", ours, _dvc(folder), "printed", "dvc add of the Parquet file")
+        if (found := programs(DVC)) is not None:
+            yield row("new snapshot, s", ours, _dvc(str(found / "dvc"), folder), "printed", "dvc add of the Parquet file")
 
 
-def _dvc(folder: Path) -> float:
-    subprocess.run(["dvc", "init", "--no-scm", "-q"], cwd=folder, check=True)
-    return seconds(lambda: subprocess.run(["dvc", "add", "-q", "peer.parquet"], cwd=folder, check=True), rounds=1)[0]
+def _dvc(dvc: str, folder: Path) -> float:
+    subprocess.run([dvc, "init", "--no-scm", "-q"], cwd=folder, check=True)
+    return seconds(lambda: subprocess.run([dvc, "add", "-q", "peer.parquet"], cwd=folder, check=True), rounds=1)[0]
 
 
 def _room(frame: pd.DataFrame) -> Iterator[Row]:
