@@ -324,7 +324,7 @@ def _plain(first: Any, second: Any, context: Context) -> Compared:
 def _number(first: Any, second: Any) -> Compared:
     if first == second or (first != first and second != second):
         return SAME
-    near = close(float(first), float(second))
+    near = isinstance(first + second, float) and close(float(first), float(second))
     why = "equal but for the last digits" if near else ""
     return Compared(TOLERANCE if near else DIFFERENT, why, recorded=repr(first), replayed=repr(second))
 

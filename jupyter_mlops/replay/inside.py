@@ -43,6 +43,8 @@ def main() -> None:
 
     sys.argv = [str(ipykernel_launcher.__file__), *sys.argv[2:]]
     _mend_path(scene)
+    # A profile or startup file that loads the extension in each kernel would record here beside the replay.
+    import_module(__name__.partition(".")[0]).load_ipython_extension = lambda shell: None  # type: ignore[attr-defined]
     app = IPKernelApp.instance()
     app.initialize([*sys.argv[1:], "--HistoryManager.enabled=False"])
     Stage(scene, app.shell).open()

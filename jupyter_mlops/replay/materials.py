@@ -15,6 +15,7 @@ from ..store.objects import ObjectStore
 _OWN_LINE = re.compile(r"^(\s*)(%%?mlops\b.*|%(?:re)?load_ext\s+jupyter_mlops\b.*|%unload_ext\s+jupyter_mlops\b.*)$", re.MULTILINE)
 _INSTALL = re.compile(r"^([ \t]*)([%!](?:pip|conda|mamba|uv)\s(?:.*\\\n)*.*)$", re.MULTILINE)
 SECRET = re.compile(r"(?<![\w.])secret\(")
+SECRET_NAME = re.compile(r"(?<![\w.])secret\(\s*[\"'](\w+)[\"']")
 SECRETS_CODE = """\
 import os
 

@@ -264,6 +264,6 @@ def _differences(a: Any, b: Any, path: str) -> Iterator[tuple[str, str, str, boo
             yield from _differences(x, y, f"{path}[{place}]")
     elif isinstance(a, (int, float)) and isinstance(b, (int, float)) and not isinstance(a, bool) and not isinstance(b, bool):
         if a != b and not (a != a and b != b):
-            yield path, str(a), str(b), close(float(a), float(b))
+            yield path, str(a), str(b), isinstance(a + b, float) and close(float(a), float(b))
     elif a != b:
         yield path, json.dumps(a), json.dumps(b), False

@@ -22,6 +22,7 @@ from ..store.recordings import recording as told_by
 from . import mlflow_store
 from . import recording as recordings
 from .inputs import Inputs
+from .materials import SECRET_NAME
 from .process import Kernel, ReplayFailed
 from .recording import Recording
 from .sandbox import Sandbox
@@ -103,7 +104,8 @@ class Player:
         started = time.perf_counter()
         recording, sandbox, inputs = self._recording, self._sandbox, self._inputs
         tell(self._scene(), sandbox.root / "scene.json")
-        self._kernel.start(sandbox.environment(self._script.hash_seed, recording.notebook))
+        secrets = {name for event in recording.events for name in SECRET_NAME.findall(event.source)}
+        self._kernel.start(sandbox.environment(self._script.hash_seed, recording.notebook, secrets))
         # While the kernel starts, its files are put in place.
         inputs.settle(recording)
         tell(Places(moved=inputs.moved, barred=inputs.barred, folders=inputs.folders), sandbox.root / "places.json")

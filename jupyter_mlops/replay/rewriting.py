@@ -119,10 +119,14 @@ class Paths(ast.NodeTransformer):
         start = _PATTERN.split(path)[0]
         if path.startswith(self._root) or len(start) < 2:
             return None
-        inside = path == self._project or path.startswith(self._project + os.sep)
-        if inside or any(moved.startswith(start) for moved in self._moved):
+        if self._is_inside(path) or any(moved.startswith(start) for moved in self._moved):
             return self._tree + path
-        return None
+        # The recorded folder is without links; a text in the code may lead there over one.
+        real = os.path.realpath(start) + os.sep * (start.endswith(os.sep) and len(start) > 1) + path[len(start) :]
+        return self._tree + real if self._is_inside(real) else None
+
+    def _is_inside(self, path: str) -> bool:
+        return path == self._project or path.startswith(self._project + os.sep)
 
 
 class Commands(ast.NodeTransformer):

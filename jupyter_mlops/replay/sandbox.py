@@ -10,12 +10,13 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ..store import locks
+from ..tracking import session
 
 _PREFIX, _LOCK = "mlops-replay-", "lock"
 _OURS = ("MLOPS_", "MLFLOW_", "_MLFLOW_", "JPY_", "JUPYTER_")
@@ -54,9 +55,15 @@ class Sandbox:
         """Where a recorded path is here."""
         return self.tree / os.path.abspath(path).lstrip(os.sep)
 
-    def environment(self, hash_seed: str, notebook: str) -> dict[str, str]:
-        """The variables of the replay's kernel: those of this process, but for those that lead into the user's stores and caches."""
-        variables = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    def environment(self, hash_seed: str, notebook: str, secrets: Collection[str] = ()) -> dict[str, str]:
+        """The variables of the replay's kernel: those of this process, but for those that lead into the user's stores and caches.
+
+        Where this process is a tracked kernel itself, they are those that it had before its cells, which may set others, and `secrets`,
+        which the code asks for by these names.
+        """
+        live = session.current()
+        given = os.environ if live is None else live.variables | {name: os.environ[name] for name in secrets if name in os.environ}
+        variables = {name: value for name, value in given.items() if not name.startswith(_OURS)}
         return {
             **variables,
             "PYTHONHASHSEED": hash_seed,

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from ..code.statements import Statement
 from .causes import BY_NAME, CAUSES
@@ -16,7 +17,9 @@ RELATIVE, ABSOLUTE = 1e-9, 1e-12
 
 IDENTICAL, TOLERANCE, DIFFERENT, UNCOMPARED = "identical", "tolerance", "different", "uncompared"
 _SHOWN = 160
-_NUMBERS = re.compile(r"(?<![\w.])[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w])")
+_NUMBERS = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w])")
+_DAY = re.compile(r"\b\d{4}[-/]\d{2}[-/]\d{2}\b")
+_FLOAT = re.compile(r"[.eE]")
 # Colours, and what IPython says of its own history file.
 _NOISE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|ERROR! Session/line number was not unique in database[^\n]*\n?")
 _BRACES = re.compile(r"\{[^{}\n]*\}")
@@ -83,7 +86,11 @@ def compare_texts(recorded: str, replayed: str, context: Context = PLAIN) -> Com
     first, second = _templates(first, second, context, used, _measures)
     sure = _masked(first, second, context, used)
     if sure[0] == sure[1]:
-        return Compared(UNCOMPARED, explained(used), excused=True, recorded=_line(recorded), replayed=_line(replayed))
+        # Identifiers that the code does not make are data until a second replay shows that they change each time.
+        doubtful = "uuid" in used and "uuid" not in context.causes
+        return Compared(
+            UNCOMPARED, explained(used), excused=True, doubtful=doubtful, recorded=_line(recorded), replayed=_line(replayed)
+        )
     if close_numbers(*sure) and "time" not in context.causes:
         shown = _first_line(*sure)
         return Compared(TOLERANCE, "equal but for the last digits of floats", recorded=shown[0], replayed=shown[1])
@@ -115,11 +122,11 @@ def close(a: float, b: float, relative: float = RELATIVE) -> bool:
 
 
 def close_numbers(a: str, b: str) -> bool:
-    """Whether two texts are the same but for numbers that are equal within tolerance."""
+    """Whether two texts are the same but for floats that are equal within tolerance; a whole number that differs is another."""
     if _NUMBERS.sub("#", a) != _NUMBERS.sub("#", b):
         return False
     pairs = zip(_NUMBERS.findall(a), _NUMBERS.findall(b), strict=True)
-    return all(x == y or close(float(x.replace(",", "")), float(y.replace(",", ""))) for x, y in pairs)
+    return all(x == y or (bool(_FLOAT.search(x + y)) and close(float(x), float(y))) for x, y in pairs)
 
 
 def short(text: str) -> str:
@@ -296,8 +303,12 @@ def _plausible(cause: str, depends: bool, context: Context) -> Callable[[int, st
     if cause != "time":
         return lambda side, text: True
     limits = context.elapsed if depends else context.seconds
+    near = {(datetime.now() + timedelta(days=days)).strftime("%Y%m%d") for days in (-1, 0, 1)}
 
     def fits(side: int, text: str) -> bool:
+        # A day that is not today's was not read from a clock here: it is data.
+        if not depends and side == 1 and any(re.sub(r"\D", "", day) not in near for day in _DAY.findall(text)):
+            return False
         longest = max((_seconds(number, unit) for number, unit in _SPAN.findall(text)), default=0.0)
         return longest <= 16 * limits[side] + 1.0
 

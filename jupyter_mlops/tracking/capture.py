@@ -59,7 +59,7 @@ class Capture:
 
     def begin(self, info: Any) -> None:
         """A cell is about to run."""
-        if self._info is not None or self._session.state != "on":
+        if self._info is not None or self._session.state != "on" or self._is_hidden(info):
             return
         try:
             self._begin(info)
@@ -71,13 +71,17 @@ class Capture:
         try:
             if self._info is not None and result is not None and result.info is self._info:
                 self._end(result)
-            elif self._info is None and result is not None and self._session.state == "on":
+            elif self._info is None and result is not None and self._session.state == "on" and not self._is_hidden(result.info):
                 self._late(result)
         except Exception as error:
             self._session.trouble(error)
         finally:
             if result is None or (self._info is not None and result.info is self._info):
                 self._info = None
+
+    def _is_hidden(self, info: Any) -> bool:
+        """Whether a front end asks the kernel something for itself, such as what to show among the variables: that is no cell."""
+        return not info.store_history and hasattr(self._shell, "kernel")
 
     def running(self) -> Execution | None:
         """The execution that goes on now, as far as it is known."""

@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.request import url2pathname
 
 from ..code.secrets import Redactor, without_credentials
 
@@ -63,10 +64,17 @@ def _direct(folders: tuple[str, ...], changed: tuple[int, ...]) -> dict[str, str
         for path in glob.iglob(os.path.join(glob.escape(folder), "*.dist-info", "direct_url.json")):
             name = os.path.basename(os.path.dirname(path)).partition("-")[0]
             try:
-                found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), _reference(json.loads(Path(path).read_text("utf-8"))))
+                origin = json.loads(Path(path).read_text("utf-8"))
+                # conda's packages name the folder that they were built in, which is nowhere any more.
+                if not _is_gone(str(origin["url"])):
+                    found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), _reference(origin))
             except (OSError, ValueError, LookupError):
                 continue
     return dict(sorted(found.items()))
+
+
+def _is_gone(url: str) -> bool:
+    return url.startswith("file:") and not os.path.exists(url2pathname(url.removeprefix("file://")))
 
 
 def _reference(origin: dict[str, Any]) -> str:

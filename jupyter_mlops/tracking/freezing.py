@@ -170,11 +170,17 @@ def _is_pandas(value: Any, *names: str) -> bool:
 def _lazy_copy(value: Any) -> Any:
     """A copy of a frame that costs nothing and that later changes of the frame cannot reach; None where that is not certain."""
     if _is_pandas(value, "DataFrame", "Series"):
-        return value.copy(deep=False) if not _buffers_are_shared(value) else None
+        return value.copy(deep=False) if _copies_on_write() and not _buffers_are_shared(value) else None
     polars = sys.modules.get("polars")
     if polars is not None and isinstance(value, (polars.DataFrame, polars.Series)):
         return value.clone()
     return None
+
+
+def _copies_on_write() -> bool:
+    """Whether a shallow copy of a frame stays as it is when the frame changes: always from pandas 3, before it only if chosen."""
+    pandas = sys.modules["pandas"]
+    return int(pandas.__version__.partition(".")[0]) >= 3 or pandas.options.mode.copy_on_write is True
 
 
 def _real_copy(value: Any) -> Any:

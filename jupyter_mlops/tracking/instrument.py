@@ -86,24 +86,27 @@ class Recorder:
         return len(self._labels) - 1
 
     def note(self, index: int, function: Any) -> Any:
-        self._tell(self._listener.fit_begins, self._sites[index], function)
+        self._tell(self._listener.fit_begins, index, function)
         return function
 
     def argument(self, index: int, label: int, value: Any) -> Any:
-        self._tell(self._listener.fit_takes, self._sites[index], self._labels[label], value)
+        if label < len(self._labels):
+            self._tell(self._listener.fit_takes, index, self._labels[label], value)
         return value
 
     def done(self, index: int, value: Any) -> Any:
-        self._tell(self._listener.fit_ends, self._sites[index], value)
+        self._tell(self._listener.fit_ends, index, value)
         return value
 
     def kept(self, index: int, value: Any) -> Any:
-        self._tell(self._listener.value_passes, self._sites[index], value)
+        self._tell(self._listener.value_passes, index, value)
         return value
 
-    def _tell(self, hear: Callable[..., None], *what: Any) -> None:
+    def _tell(self, hear: Callable[..., None], index: int, *what: Any) -> None:
         try:
-            hear(*what)
+            # Code that was instrumented before `%reload_ext` calls the new recorder, which knows nothing of its sites.
+            if index < len(self._sites):
+                hear(self._sites[index], *what)
         except Exception as error:
             self._on_trouble(error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import re
 import socket
 import sys
 import time
@@ -12,6 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Settings
+
+_MOVES = re.compile(r"\bchdir\(|^\s*%?cd\s", re.MULTILINE)
+
+
+def starting_folder(shell: Any) -> str:
+    """Where the history begins: cells that ran before tracking, and the one that starts it, may have left the kernel's own folder."""
+    sources = shell.user_ns.get("In", ()) if shell is not None else ()
+    return str(shell.starting_dir) if any(_MOVES.search(source) for source in sources) else os.getcwd()
 
 
 def header(settings: Settings, notebook: str) -> dict[str, Any]:

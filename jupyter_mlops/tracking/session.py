@@ -56,7 +56,7 @@ def start(shell: Any = None, settings: Settings | None = None) -> Session:
             live.watch_shell(shell)
         live.resume()
         return live
-    _session = Session(settings or config.load())
+    _session = Session(settings or config.load(), origin.starting_folder(shell))
     if shell is not None:
         _session.watch_shell(shell)
     atexit.register(_session.close)
@@ -67,8 +67,10 @@ class Session:
     """What one process tracks. `state` is on or off; `on_runs` is called with the runs that a cell made or added to, `on_cell` with each
     execution that ended; `book` is what the journal says so far."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, cwd: str | None = None) -> None:
         self.settings = settings
+        # What the environment was before the cells that are recorded.
+        self.variables = dict(os.environ)
         self.pid = os.getpid()
         self.state = "on"
         self.shell: Any = None
@@ -79,7 +81,7 @@ class Session:
         self.redactor.learn_environment(os.environ)
         self.on_runs: Callable[[list[Run]], None] | None = None
         self.on_cell: Callable[[CellEvent], None] | None = None
-        self.journal = Journal.create(settings.home, origin.header(settings, self.notebook))
+        self.journal = Journal.create(settings.home, {"cwd": cwd or os.getcwd(), **origin.header(settings, self.notebook)})
         self.book = SessionState(header={"session": self.journal.session, "notebook": self.notebook})
         self._last: str | None = None
         self._troubles: list[str] = []

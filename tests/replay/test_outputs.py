@@ -7,6 +7,7 @@ import io
 import json
 import sqlite3
 import zipfile
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ LIGHTGBM = (
 )
 CELL = Context(seconds=(4.0, 4.0), elapsed=(9.0, 9.0))
 TIMED = Context(causes=frozenset({"time"}), seconds=(4.0, 4.0), elapsed=(9.0, 9.0))
+TODAY = datetime.now().strftime("%Y/%m/%d")
 ADDRESS = "<__main__.Net object at 0x7f12ab34cd{}>"
 
 
@@ -47,6 +49,12 @@ ADDRESS = "<__main__.Net object at 0x7f12ab34cd{}>"
         ("accuracy 0.91", "accuracy 0.92", CELL, "different", False),
         ("loss 0.1234567890123", "loss 0.1234567890124", CELL, "tolerance", False),
         ("loss 0.1234", "loss 0.1235", CELL, "different", False),
+        ("1000234,33,187,0.5", "1000234,33,187,0.5000000000001", CELL, "tolerance", False),
+        ("1000234,33,187,0", "1000234,33,187,1", CELL, "different", False),
+        ("[1,23,4]", "[12,3,4]", CELL, "different", False),
+        ("customer 10000000001", "customer 10000000002", CELL, "different", False),
+        ("2024-03-01 00:00:00 55.0", "2024-03-02 00:00:00 55.0", CELL, "different", False),
+        ("9f1c2d3e-4b5a-4c6d-8e7f-0a1b2c3d4e5f", "9f1c2d3e-4b5a-4c6d-8e7f-0a1b2c3d4e60", CELL, "uncompared", "in doubt"),
         ("{'b', 'a', 3}", "{3, 'a', 'b'}", CELL, "identical", False),
         ("{'b', 'a', 3}", "{4, 'a', 'b'}", CELL, "different", False),
         ("{'b': 1, 'a': 2}", "{'a': 2, 'b': 1}", CELL, "different", False),
@@ -77,8 +85,8 @@ ADDRESS = "<__main__.Net object at 0x7f12ab34cd{}>"
         (FOLD.format(1, 5, 1) + FOLD.format(2, 6, 1), FOLD.format(2, 6, 3) + FOLD.format(1, 5, 1), CELL, "uncompared", True),
         (FOLD.format(1, 5, 1) + FOLD.format(2, 6, 1), FOLD.format(2, 7, 1) + FOLD.format(1, 5, 1), CELL, "different", False),
         (LIGHTGBM.format("row", 1, "row"), LIGHTGBM.format("col", 2, "col"), CELL, "uncompared", True),
-        ("2024/01/01 12:00:00 INFO x", "2024/01/02 13:00:00 INFO x", CELL, "uncompared", True),
-        ("2024/01/01 12:00:00 INFO x", "2024/01/02 13:00:00 INFO y", CELL, "different", False),
+        ("2024/01/01 12:00:00 INFO x", f"{TODAY} 13:00:00 INFO x", CELL, "uncompared", True),
+        ("2024/01/01 12:00:00 INFO x", f"{TODAY} 13:00:00 INFO y", CELL, "different", False),
         ("a", "Matplotlib is building the font cache; this may take a moment.\na", CELL, "uncompared", True),
         ("/p/x.py:3: SyntaxWarning: invalid escape\n  '\\d'\na", "a", CELL, "uncompared", True),
         ("/p/x.py:3: SyntaxWarning: invalid escape\n  '\\d'\na", "b", CELL, "different", False),
@@ -260,6 +268,7 @@ def test_interactive_plots_are_compared_by_their_data(change: dict[str, Any], ve
     ("a", "b", "verdict"),
     [
         ({"id": 1}, {"id": 2}, "different"),
+        ({"x": [1767225600000, 1]}, {"x": [1767225601000, 1]}, "different"),
         ({"a": ["<A at 0x7f12ab34cd50>", 1]}, {"a": ["<A at 0x7f12ab34cd60>", 1]}, "uncompared"),
         ({"a": ["<A at 0x7f12ab34cd50>", 1]}, {"a": ["<A at 0x7f12ab34cd60>", 2]}, "different"),
         ({"a": ["{'b', 'a'}", 1]}, {"a": ["{'a', 'b'}", 2]}, "different"),

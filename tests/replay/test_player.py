@@ -60,11 +60,14 @@ def outside(project: Path) -> Path:
     return folder
 
 
-def test_an_untidy_unseeded_history_replays_identically(project: Path, outside: Path, kernel: Kernel) -> None:
+def test_an_untidy_unseeded_history_replays_identically(
+    project: Path, outside: Path, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (project / "data").mkdir()
     (project / "data" / "in.csv").write_text("a,b\n1,2\n3,4\n")
     (project / "helper.py").write_text("def f(x):\n    return x + 1\n")
     (outside / "near.csv").write_text("q\n1\n")
+    (outside / "link").symlink_to(project)
     (outside / "far.csv").write_text("q\n1\n2\n")
     with sqlite3.connect(project / "base.sqlite") as database:
         database.execute("create table t(a int)")
@@ -80,11 +83,16 @@ def test_an_untidy_unseeded_history_replays_identically(project: Path, outside: 
         "connection = sqlite3.connect('base.sqlite')\nq = pd.read_sql('select * from t', connection)\nprint(q.a.sum())",
         "1 / 0",
         "a['c'] = a.a * 2\na.to_csv('out.csv')\nprint(pd.read_csv('out.csv').shape, _, In[2][:6])",
-        f"print(len(pd.read_csv('{project}/data/in.csv')))",
+        f"print(len(pd.read_csv('{project}/data/in.csv')), len(pd.read_csv('{outside}/link/data/in.csv')))",
         "%%time\nd = a.copy()",
         "from joblib import Parallel, delayed\nprint(Parallel(n_jobs=2)(delayed(abs)(-i) for i in range(3)))",
     ]
     recorded = record(project, kernel, cells)
+    profile = outside / "ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    # Each kernel of this user tracks by itself, but not the one in which a recording is played.
+    (profile / "ipython_config.py").write_text("c.InteractiveShellApp.extensions = ['jupyter_mlops']\n")
+    monkeypatch.setenv("IPYTHONDIR", str(profile.parent))
     (outside / "far.csv").write_text("q\n9\n")
     (project / "data" / "in.csv").write_text("a,b\n7,7\n")
     (project / "helper.py").unlink()

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_mlops.config import Settings
 from jupyter_mlops.replay.sandbox import Sandbox
+from jupyter_mlops.tracking import session
 
 
 @pytest.fixture
@@ -29,6 +31,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
     return home
+
+
+def test_a_kernel_that_replays_gives_on_what_it_had_before_its_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = session.Session(Settings(project=tmp_path))
+    monkeypatch.setattr(session, "_session", live)
+    monkeypatch.setenv("SET_BY_A_CELL", "3")
+    monkeypatch.setenv("API_TOKEN", "x")
+    with Sandbox(tmp_path, tmp_path) as sandbox:
+        variables = sandbox.environment("7", "a.ipynb", {"API_TOKEN", "NOT_SET"})
+    assert (variables.get("SET_BY_A_CELL"), variables["API_TOKEN"]) == (None, "x")
+    assert not variables.keys() & {"NOT_SET"}
+    live.close()
 
 
 def test_the_project_and_its_neighbours_have_their_places(tmp_path: Path) -> None:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+
+from jupyter_mlops.store import journal
+from jupyter_mlops.tracking.freezing import _copies_on_write
+from jupyter_mlops.tracking.instrument import Listener, Recorder
+from jupyter_mlops.tracking.origin import starting_folder
+from tests.conftest import Kernel
 
 from .conftest import Notebook
 
@@ -173,6 +182,40 @@ def test_names_bound_between_cells_are_not_the_next_cells(notebook: Notebook) ->
     notebook.run("b = abs(-1)", "del between\na = abs(-3)")
     first, second = notebook.cells[-2:]
     assert (first["writes"], second["writes"], second["deletes"]) == (["b"], ["a"], ["between"])
+
+
+def test_code_of_an_earlier_load_of_the_extension_runs_as_it_is() -> None:
+    heard: list[Any] = []
+    parts = ("fit_begins", "fit_takes", "fit_ends", "value_passes")
+    listener = SimpleNamespace(**dict.fromkeys(parts, lambda *what: heard.append(what)))
+    recorder = Recorder(cast(Listener, listener), heard.append)
+    assert [recorder.note(0, "f"), recorder.argument(0, 0, 1), recorder.done(0, 2), recorder.kept(0, 3)] == ["f", 1, 2, 3]
+    assert heard == []
+
+
+def test_a_history_begins_where_its_first_cell_ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    cells = {"%cd ..\n%load_ext jupyter_mlops": "/began", "import os; os.chdir('..')": "/began", "x = 1": str(tmp_path)}
+    for cell, folder in cells.items():
+        assert starting_folder(SimpleNamespace(user_ns={"In": ["", cell]}, starting_dir="/began")) == folder
+
+
+def test_what_a_front_end_asks_for_itself_is_no_cell(project: Path, kernel: Kernel) -> None:
+    kernel.run("%load_ext jupyter_mlops")
+    kernel.run("x = 1")
+    kernel.client.execute("_shown_among_the_variables = dir()", store_history=False, allow_stdin=False)
+    kernel.run("y = x")
+    kernel.run("%unload_ext jupyter_mlops")
+    [path] = journal.journals(project / ".mlops")
+    begun = [record["source"] for record in journal.read(path)[0] if record["kind"] == "begin"]
+    assert begun == ["x = 1", "y = x", "%unload_ext jupyter_mlops"]
+
+
+def test_a_frame_of_pandas_2_is_copied_unless_it_copies_on_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    for version, chosen, expected in (("2.3.3", False, False), ("2.3.3", "warn", False), ("2.3.3", True, True), ("3.0.1", True, True)):
+        options = SimpleNamespace(mode=SimpleNamespace(copy_on_write=chosen))
+        monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(__version__=version, options=options))
+        assert _copies_on_write() is expected
 
 
 def test_cells_before_tracking_are_noted(project: Any, notebook: Notebook) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_mlops.tracking.environment import DIFF_LIMIT, LocalModules, describe, git_state, packages
+from jupyter_mlops.tracking.environment import DIFF_LIMIT, LocalModules, describe, direct_references, git_state, packages
 
 
 def test_packages_are_those_that_metadata_tells() -> None:
@@ -132,3 +133,13 @@ def test_own_modules_are_recorded_as_they_were_imported(tmp_path: Path, monkeypa
     finally:
         for name in ("own_helper", "own_package", "own_package.part"):
             sys.modules.pop(name, None)
+
+
+def test_a_folder_that_a_package_was_built_in_and_that_is_gone_is_not_where_it_comes_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, url in {"certifi": "file:///croot/certifi_1/work/certifi", "here": tmp_path.as_uri()}.items():
+        (tmp_path / f"{name}-1.0.dist-info").mkdir()
+        (tmp_path / f"{name}-1.0.dist-info" / "direct_url.json").write_text(json.dumps({"url": url, "dir_info": {}}))
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert direct_references() == {"here": tmp_path.as_uri()}
