@@ -106,6 +106,21 @@ def write_folder(head: Mapping[str, Any], parts: list[Mapping[str, Any]], target
         path.symlink_to(points)
 
 
+def holds(head: Mapping[str, Any], parts: list[Mapping[str, Any]], target: Path) -> bool:
+    """Whether all of a stored folder is in `target`."""
+    files = ((target / relative, parts[position]["digest"], executable) for relative, position, executable in head["files"])
+    links = ((target / relative, points) for relative, points in head["links"])
+    return (
+        all((target / relative).is_dir() for relative in head["folders"])
+        and all(path.is_symlink() and os.readlink(path) == points for path, points in links)
+        and all(_is_stored(path, digest, executable) for path, digest, executable in files)
+    )
+
+
+def _is_stored(path: Path, digest: str, executable: bool) -> bool:
+    return path.is_file() and not path.is_symlink() and os.access(path, os.X_OK) == executable and file_digest(path) == digest
+
+
 def keys(part: Mapping[str, Any]) -> Iterator[str]:
     """The objects that a stored file consists of."""
     for _, key, _ in part["chunks"]:

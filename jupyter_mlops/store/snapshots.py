@@ -100,6 +100,16 @@ def restore(digest: str, target: Path, objects: ObjectStore) -> None:
         raise DataError(f"{digest[:16]} is a {manifest['kind']}, not a file or folder: get it with `mlops load`.")
 
 
+def holds(target: Path, digest: str, objects: ObjectStore) -> bool:
+    """Whether a folder has all that the folder of a digest has, whatever else lies there."""
+    from . import folders
+
+    if not target.is_dir():
+        return False
+    manifest = manifest_of(resolve(digest, objects), objects)
+    return manifest["kind"] == "folder" and folders.holds(manifest["head"], manifest["parts"], target)
+
+
 def describe(digest: str, objects: ObjectStore) -> Snapshot:
     """What a snapshot is, without reading its data."""
     digest = resolve(digest, objects)

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import UsageError
 from ..pipelines.definition import loading
 from ..pipelines.exporting import export_airflow, export_github, export_gitlab
-from ..pipelines.exporting.export_marks import is_untouched, marked
+from ..pipelines.exporting.export_marks import is_untouched, marked, source_of
 from ..pipelines.exporting.export_project import Project, project_of
 from .answers import Exported, short
 
@@ -31,6 +31,9 @@ def export(path: Path, to: str, out: Path | None, *, force: bool) -> Exported:
     file = Path(out) if out is not None else project.root / _NAMES[to](project)
     text = marked(_written(project, to, file.absolute()))
     before = file.read_text(encoding="utf-8") if file.exists() else None
+    if before is not None and not force and is_untouched(before) and source_of(before) not in ("", project.file):
+        told = f"{short(str(file))} is the workflow of {source_of(before)}"
+        raise UsageError(f"{told}: give {project.file} another place with --out, or use --force to replace it.")
     if before is not None and before.replace("\r\n", "\n") != text and not (force or is_untouched(before)):
         beside = file.with_name(f"{file.name}.new")
         _write(beside, text)

@@ -73,3 +73,21 @@ def test_an_installation_is_noticed(place: Path, tmp_path: Path) -> None:
     os.utime(place)
     found.forget()
     assert found.needed(["arrays"]) == {"arrays": "1.6"}
+
+
+@pytest.mark.parametrize(
+    "origin", ['{"url": "file:///src", "dir_info": {}}', '{"url": "u", "vcs_info": {}}', '{"url": "u", "archive_info": {}}']
+)
+def test_code_that_was_installed_again_under_the_same_version_counts(place: Path, tmp_path: Path, origin: str) -> None:
+    install(place, "mine", "1.0", direct_url_json=origin)
+    install(place, "built", "1.0", direct_url_json=origin, INSTALLER="conda\n")
+    found = Distributions(Memory(tmp_path))
+    record, versions = place / "mine-1.0.dist-info" / "RECORD", []
+    for content in ("mine/__init__.py,sha256=x,10\n", "mine/__init__.py,sha256=y,10\n", "mine/__init__.py,sha256=y,10\nmine/a.txt,,\n"):
+        record.write_text(f"../../bin/mine.py,sha256={len(versions)},5\n{content}mine/__pycache__/a.pyc,,\n")
+        os.utime(place)
+        found.forget()
+        versions.append(found.needed(["mine"])["mine"])
+    assert versions[0] != versions[1] == versions[2]
+    assert all(version.startswith("1.0 ") for version in versions)
+    assert found.needed(["built", "arrays"]) == {"arrays": "1.5", "built": "1.0"}

@@ -22,7 +22,7 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import papermill_io
 
 from jupyter_mlops import config
-from jupyter_mlops.pipelines.kernels import client
+from jupyter_mlops.pipelines.kernels import client, warm
 from jupyter_mlops.pipelines.kernels.engine import Executed, Tracked, execute
 from jupyter_mlops.tracking import session as sessions
 from tests.delivered import settled, with_database
@@ -268,6 +268,21 @@ def test_a_step_has_its_folder_environment_and_kernel(project: Path) -> None:
     assert Path.cwd() == project
     missing = execute(path, project / "out.ipynb", {}, cwd=folder, kernel="no-such-kernel")
     assert (missing.ename, "no-such-kernel" in missing.error) == ("NoSuchKernel", True)
+
+
+def test_a_notebook_that_names_no_kernel_runs_in_pythons(project: Path) -> None:
+    path = written(project / "step.ipynb", parameters="month = 1", outputs="month")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"metadata": {}}))
+    done = executed(path, parameters={"month": 3}, collect=lambda count: as_json(f"Out[{count}]"))
+    assert (done.error, done.collected) == ("", 3)
+
+
+def test_where_kernels_cannot_be_forked_they_start_as_jupyters_do(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warm, "FORKS", False)
+    monkeypatch.setattr(warm, "WarmKernels", None)
+    path = written(project / "step.ipynb", "month", parameters="month = 1", outputs="[month, __import__('os').environ['MARK']]")
+    done = executed(path, parameters={"month": 3}, env={"MARK": "x"}, collect=lambda count: as_json(f"Out[{count}]"))
+    assert (done.error, done.collected) == ("", [3, "x"])
 
 
 @pytest.mark.parametrize(

@@ -293,6 +293,26 @@ def test_the_dag_is_python_that_finds_its_project(repository: Path) -> None:
     assert "(Path(__file__).resolve().parent / '..').resolve()" in text
     assert "    [steps['prepare']] >> steps['train']" in text
     assert str(repository) not in text
+    assert "release" not in text
+
+
+def test_the_dag_releases_the_model_after_all_steps(repository: Path) -> None:
+    text = exported("airflow", WHOLE + "release: {model: train.model, name: flights}\n").read_text()
+    compile(text, "dag.py", "exec")
+    assert text.endswith("    list(steps.values()) >> task('release', RUN)\n")
+    assert "RUN = 'exec mlops run \"$PIPELINE\" '" in text
+
+
+@pytest.mark.parametrize("to", DEFAULTS)
+def test_the_workflow_of_another_pipeline_is_not_replaced(repository: Path, to: str) -> None:
+    file = exported(to)
+    before = file.read_text()
+    Path("second.yaml").write_text("name: Flight delays\n" + BARE)
+    with pytest.raises(UsageError) as raised:
+        export(Path("second.yaml"), to, None, force=False)
+    told = f"{DEFAULTS[to]} is the workflow of flights/pipeline.yaml: give second.yaml another place with --out, or use --force"
+    assert (str(raised.value), file.read_text()) == (f"{told} to replace it.", before)
+    assert "second.yaml" in Path(export(Path("second.yaml"), to, None, force=True).path).read_text()
 
 
 def test_the_command_says_what_is_left_to_do(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:

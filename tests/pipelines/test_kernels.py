@@ -26,7 +26,8 @@ import random, tempfile, uuid, os, numpy, pandas
 """
 STATE = """
 import os, sys, warnings, signal, threading
-{"cwd": os.getcwd(), "main": sys.modules["__main__"].__dict__ is globals(), "name": __name__, "path": "" in sys.path,
+{"cwd": os.getcwd(), "original": sys.modules["multiprocessing.process"].ORIGINAL_DIR,
+ "main": sys.modules["__main__"].__dict__ is globals(), "name": __name__, "path": "" in sys.path,
  "argv": [os.path.basename(item) for item in sys.argv[:2]],
  "hash": hash("text"), "seed": os.environ["PYTHONHASHSEED"],
  "mark": os.environ.get("MARK"), "leaked": sorted(n for n in globals() if "server" in n or "listener" in n),
@@ -125,6 +126,7 @@ def test_a_kernel_begins_as_any_other_with_the_libraries_loaded(kernels: WarmKer
     )
     assert found == {
         "cwd": str(tmp_path),
+        "original": str(tmp_path),
         "main": True,
         "name": "__main__",
         "path": True,
@@ -150,6 +152,21 @@ def test_a_kernel_begins_as_any_other_with_the_libraries_loaded(kernels: WarmKer
 
 def test_libraries_use_all_cores_in_a_forked_kernel(live: Live) -> None:
     assert live.value(PARALLEL) == [1.0, 1.0, 1.0, (8, 8), 3]
+
+
+def test_workers_of_joblib_import_what_lies_beside_the_notebook(live: Live, tmp_path: Path) -> None:
+    (tmp_path / "helpers.py").write_text("def double(x): return 2 * x\n")
+    assert live.value("import joblib, helpers\njoblib.Parallel(n_jobs=2)(joblib.delayed(helpers.double)(x) for x in range(3))") == [0, 2, 4]
+
+
+def test_a_python_without_the_newer_calls_of_linux_starts_kernels_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import fcntl, os\ndel os.pidfd_open, fcntl.F_SETPIPE_SZ\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with WarmKernels(()) as server:
+        server.expect(1)
+        kernel = Live(server, tmp_path)
+        assert kernel.value("import os; hasattr(os, 'pidfd_open')") is False
+        kernel.close()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import pytest
 from scipy import sparse
 from sklearn.linear_model import LinearRegression
 
-from jupyter_mlops.errors import OutputRefused
+from jupyter_mlops.errors import MlopsError, OutputRefused
 from jupyter_mlops.pipelines.running import outputs
 from jupyter_mlops.pipelines.running.collecting import collect
 from jupyter_mlops.store.objects import ObjectStore
@@ -134,6 +134,37 @@ def test_files_and_folders_keep_their_bytes_and_suffix(objects: ObjectStore, tmp
     assert {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.*")} == {
         "a.csv": "x\n1\n", "deep/b.txt": "b", "open.log": "not flushed",
     }  # fmt: skip
+
+
+def test_a_folder_is_put_back_without_touching_what_else_lies_there(objects: ObjectStore, tmp_path: Path) -> None:
+    folder, more = tmp_path / "out", tmp_path / "out" / "deep" / "mine.txt"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "made.txt").write_text("made")
+    (folder / "link").symlink_to("deep")
+    told = outputs.keep("out", folder, objects)
+    more.write_text("mine")
+    before = (folder / "deep" / "made.txt").stat()
+    outputs.put_back(told, folder, objects)
+    # As it was recorded, it is not written again.
+    assert (folder / "deep" / "made.txt").stat() == before
+    (folder / "deep" / "made.txt").write_text("other")
+    outputs.put_back(told, folder, objects)
+    (folder / "link").unlink()
+    outputs.put_back(told, folder, objects)
+    assert ((folder / "deep" / "made.txt").read_text(), more.read_text(), (folder / "link").readlink()) == ("made", "mine", Path("deep"))
+
+
+def test_what_is_in_the_way_of_an_output_stays(objects: ObjectStore, tmp_path: Path) -> None:
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "made.txt").write_text("made")
+    file.write_text("made")
+    (tmp_path / "empty").mkdir()
+    one, many = outputs.keep("file", file, objects), outputs.keep("folder", folder, objects)
+    for told, target in ((one, folder), (many, file), (outputs.keep("empty", tmp_path / "empty", objects), file)):
+        with pytest.raises(MlopsError, match="cannot be written"):
+            outputs.put_back(told, target, objects)
+    assert (file.read_text(), (folder / "deep" / "made.txt").read_text()) == ("made", "made")
 
 
 def test_a_materialised_file_is_read_only_shared_and_whole(objects: ObjectStore, tmp_path: Path) -> None:

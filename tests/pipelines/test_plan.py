@@ -188,6 +188,21 @@ def test_a_step_that_is_not_to_be_cached_always_runs(pipeline: Pipeline, commits
     assert work(uncached, commits) == ["tell"]
 
 
+@pytest.mark.parametrize("uncached", [{"cache": False}, {"inputs": {"flights": {"query": "SELECT 1", "connection": "sqlite:///x.db"}}}])
+def test_a_step_that_always_runs_lends_its_last_result_when_it_was_not_chosen(
+    uncached: dict[str, Any], pipeline: Pipeline, commits: Commits, project: Path
+) -> None:
+    always = replace(pipeline, steps=(replace(STEPS[0], **uncached), *STEPS[1:]))
+    with pytest.raises(errors.PipelineError, match=r"no result for what it would be given now \(it has not run yet\): run it first"):
+        planned(always, commits, {"train"})
+    work(always, commits)
+    assert actions(always, commits, {"train"})["train"] == ("cached",)
+    assert actions(always, commits)["prepare"][0] == "run"
+    write(project / "prepare.ipynb", "month = 1\nflights = ''", "{'table': 1}", "import json")
+    with pytest.raises(errors.PipelineError, match=r"no result for what it would be given now \(code: cell 2; "):
+        planned(always, commits, {"train"})
+
+
 def test_a_query_without_a_fingerprint_always_runs(pipeline: Pipeline, commits: Commits) -> None:
     query = {"query": "SELECT 1", "connection": "sqlite:///x.db"}
     asking = replace(pipeline, steps=(replace(STEPS[0], inputs={"flights": query}), *STEPS[1:]))

@@ -112,6 +112,19 @@ def test_years_without_a_scheduler_are_told_in_one_line(world: World) -> None:
     assert found.all()[0].missed == 31
 
 
+@pytest.mark.parametrize(("catchup", "states"), [("latest", ["missed", "done"]), ("none", ["missed"])])
+def test_the_latest_due_time_is_caught_up_however_long_ago_it_was(world: World, catchup: str, states: list[str]) -> None:
+    found = kept(world, replace(HOURLY, cron="0 6 1 1 *", catchup=catchup))
+    (due,) = [schedule.next for schedule in found.all()]
+    world.steady = due - world.begin + 365.25 * 24 * HOUR + 40 * 24 * HOUR
+    world.serve(world.steady + HOUR)
+    firings = list(reversed(found.history("hourly")))
+    assert [firing.state for firing in firings] == states
+    assert found.all()[0].next > world.now()
+    if catchup == "latest":
+        assert firings[1].due == next(cron_of(found.all()[0]).after(due))
+
+
 @pytest.mark.parametrize(
     ("overlap", "states", "most"),
     [("skip", ["done", "skipped", "done", "skipped"], 1), ("queue", ["done"] * 4, 1), ("allow", ["done"] * 4, 2)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -122,6 +123,14 @@ def test_a_visiting_step_finds_its_files_and_leaves_nothing(project: Path, tmp_p
         (place.folder / "helper.py").write_text("changed")
     assert not place.folder.exists()
     assert (project / "helper.py").read_text() == "x = 1"
+    # On a machine of many, somebody else may have prepared the place.
+    common, theirs = place.folder.parent.parent, tmp_path / "theirs"
+    shutil.rmtree(common)
+    theirs.mkdir()
+    common.symlink_to(theirs)
+    with at_work(str(project), settings, "mark", needed) as place:
+        assert {path.name for path in place.folder.iterdir()} == {"data", "helper.py"}
+    assert not list(theirs.iterdir())
 
 
 @pytest.mark.parametrize(

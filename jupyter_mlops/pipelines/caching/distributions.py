@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -131,7 +132,7 @@ def _read_all() -> dict[str, Any]:
         if not named or not version or name in versions:
             # The first one on the path is imported.
             continue
-        versions[name] = version[1]
+        versions[name] = version[1] + _build(folder)
         listed = [*_REQUIRES.findall(head), *_text(folder, "requires.txt").partition("[")[0].splitlines()]
         requires[name] = [_required(line) for line in listed]
         if not _is_link(folder):
@@ -172,6 +173,15 @@ def _is_link(folder: Path) -> bool:
     except ValueError:
         return False
     return bool((origin.get("dir_info") or {}).get("editable"))
+
+
+def _build(folder: Path) -> str:
+    """What tells two installations of one version from each other, where no index gave it: a project's own package is changed and installed
+    again without a new version. "" for all others; conda's name the folder that they were built in, and have a version for each build."""
+    if not _text(folder, "direct_url.json") or _is_link(folder) or _text(folder, "INSTALLER").strip() == "conda":
+        return ""
+    listed = [line for line in _text(folder, "RECORD").splitlines() if line.split(",")[0].endswith(_CODE) and not line.startswith("..")]
+    return f" {hashlib.blake2b(chr(10).join(sorted(listed)).encode(), digest_size=8).hexdigest()}"
 
 
 def _modules(folder: Path) -> set[str]:

@@ -117,7 +117,8 @@ class Planner:
         inputs = {name: digest or "unknown" for name, digest in digests.items()}
         parts = self._keys.parts(step, inputs, self.pipeline)
         name = key(parts)
-        never = unknown or not step.cache
+        # One that was not chosen does not run: what it gave last is what there is.
+        never = chosen and (unknown or not step.cache)
         made_after = NEVER if never else self._since if chosen else 0.0
         latest = self._latest.get(step.name)
         fits = latest is not None and latest.key == name and latest.made > made_after
@@ -126,11 +127,13 @@ class Planner:
         commit, observed = self.commits.judged(name, made_after)
         why: tuple[str, ...] = ()
         if commit is None:
-            if unknown:
+            if not chosen:
+                why = (f"observed: {observed} changed",) if observed else self._changes(step.name, parts)
+            elif unknown:
                 why = tuple(f"inputs.{item}: its query has no fingerprint, so that nobody can tell whether it changed" for item in unknown)
             elif not step.cache:
                 why = ("its results are not kept (cache: false)",)
-            elif self._force and chosen:
+            elif self._force:
                 why = ("forced",)
             else:
                 why = (f"observed: {observed} changed",) if observed else self._changes(step.name, parts)

@@ -1,20 +1,22 @@
-"""A pipeline as a DAG of Airflow, 2.10 or 3: one task for each step. Pure: facts in, text out.
+"""A pipeline as a DAG of Airflow, 2.10 or 3: one task for each step, and one for the release. Pure: facts in, text out.
 
 Each task is `mlops run --only STEP`, which takes what the steps before it gave from the project's state; so all workers need the project's
-folder, or a store that they share. Parameters reach the command through environment variables.
+folder, or a store that they share. The release is a run of the whole pipeline, which finds its steps done. Parameters reach the command
+through environment variables.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from ..definition import graph
 from .export_project import SERVICES, Project, cron_of
 
+_ONLY = '--only "$STEP" '
 _CATCHUP = {"all": True}
 _TYPES: tuple[tuple[type, str], ...] = (
     (bool, "boolean"),
@@ -77,6 +79,11 @@ def _values(project: Project, out: Path) -> Iterator[str]:
     for name, default in project.pipeline.params.items():
         yield f"    {_text(f'PARAM_{name}')}: {_text(_rendered(name, default))},"
     yield "}"
+    run = f'exec {project.mlops} run "$PIPELINE" '
+    yield f"STEP = {_text(run + _ONLY)}"
+    if project.pipeline.release:
+        yield "# All steps are done by then, so that this only releases the model; a step with `cache: false` is run once more."
+        yield f"RUN = {_text(run)}"
     yield ""
 
 
@@ -93,7 +100,6 @@ def _rendered(name: str, default: Any) -> str:
 def _dag(project: Project) -> Iterator[str]:
     schedule = cron_of(project.pipeline)
     said = project.pipeline.schedule or {}
-    command = f'exec {project.mlops} run "$PIPELINE" --only "$STEP" '
     cron, zone = schedule if schedule is not None else (None, "UTC")
     yield "with DAG("
     yield f"    dag_id={_text(project.slug)},"
@@ -105,15 +111,15 @@ def _dag(project: Project) -> Iterator[str]:
     yield '    tags=["mlops"],'
     yield ") as dag:"
     yield ""
-    yield "    def step(name: str) -> BashOperator:"
-    yield '        """One step. It retries and times out by itself, as the pipeline says."""'
+    yield "    def task(name: str, command: str) -> BashOperator:"
+    yield '        """Steps retry and time out by themselves, as the pipeline says."""'
     yield '        given = " ".join(f\'-p "{name}=$PARAM_{name}"\' for name in PARAMS)'
     yield "        return BashOperator("
     yield "            task_id=name,"
     yield "            cwd=PROJECT,"
     yield '            env={**ENVIRONMENT, "PIPELINE": PIPELINE, "STEP": name},'
     yield "            append_env=True,"
-    yield f"            bash_command={_text(command)} + given,"
+    yield "            bash_command=command + given,"
     yield "        )"
     yield ""
 
@@ -121,11 +127,21 @@ def _dag(project: Project) -> Iterator[str]:
 def _tasks(project: Project) -> Iterator[str]:
     sources = graph.upstream(project.pipeline)
     yield "    steps = {"
-    yield from (f"        {_text(step.name)}: step({_text(step.name)})," for step in graph.ordered(project.pipeline))
+    yield from (f"        {_text(step.name)}: task({_text(step.name)}, STEP)," for step in graph.ordered(project.pipeline))
     yield "    }"
     for step in graph.ordered(project.pipeline):
         if before := sources[step.name]:
             yield f"    [{', '.join(f'steps[{_text(name)}]' for name in before)}] >> steps[{_text(step.name)}]"
+    if project.pipeline.release:
+        yield f"    list(steps.values()) >> task({_text(_release(sources))}, RUN)"
+
+
+def _release(steps: Collection[str]) -> str:
+    """The name of the task that releases the model, which no step has."""
+    name = "release"
+    while name in steps:
+        name += "-of-the-model"
+    return name
 
 
 def _text(value: str) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import re
 
 _MARK = re.compile(r"^# mlops export checksum: ([0-9a-f]{32})\r?\n", re.MULTILINE)
+_SOURCE = re.compile(r"^# Written by `mlops export (.+) --to \w+`", re.MULTILINE)
 
 
 def marked(text: str) -> str:
@@ -17,6 +18,12 @@ def is_untouched(text: str) -> bool:
     """Whether a file is as it was exported, but for its line ends; False for a file that was never exported."""
     found = _MARK.match(text)
     return found is not None and found[1] == _checksum(text[found.end() :])
+
+
+def source_of(text: str) -> str:
+    """The pipeline's file that an exported file says it was written from; "" where it does not say so."""
+    found = _SOURCE.search(text)
+    return found[1] if found else ""
 
 
 def _checksum(text: str) -> str:

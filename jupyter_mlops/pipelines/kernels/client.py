@@ -76,7 +76,13 @@ class CellsClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill i
             self.timeout_func = self._time_left
 
     def create_kernel_manager(self) -> Any:
-        """A manager whose kernel is forked with what the notebook's code speaks of."""
+        """A manager whose kernel is forked with what the notebook's code speaks of, or starts as any where kernels are not forked."""
+        if not warm.FORKS:
+            from .managing import StepClient
+
+            manager = super().create_kernel_manager()
+            manager.client_factory = StepClient
+            return manager
         name = self.kernel_name or self.nb.metadata.get("kernelspec", {}).get("name", "")
         source = "\n".join(cell.source for cell in self.nb.cells if cell.cell_type == "code")
         modules = (*warm.mentioned(source), *(warm.TRACKING if self._step.before else ()))

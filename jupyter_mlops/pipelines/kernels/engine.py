@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MlopsError
+from ..definition.notebooks import declared
 
 if TYPE_CHECKING:
     from .client import Step
 
 ENGINE = "mlops"
+PYTHON = "python3"
+"""The kernelspec of a notebook that names none."""
 _KERNEL_SECONDS = 120
 _GRAMMAR = "rfc3987_syntax"
 _importing = threading.Lock()
@@ -101,8 +104,9 @@ def execute(
     """
     from . import warm
 
-    # Its libraries are loaded while papermill is.
-    warm.shared((*warm.mentioned(notebook.read_text("utf-8", "replace")), *warm.TRACKING))
+    if warm.FORKS:
+        # Its libraries are loaded while papermill is.
+        warm.shared((*warm.mentioned(notebook.read_text("utf-8", "replace")), *warm.TRACKING))
     with _importing:
         _import_papermill()
     from papermill.exceptions import PapermillExecutionError
@@ -111,6 +115,7 @@ def execute(
     from .client import Step
 
     started = time.monotonic()
+    said = declared(notebook)
     step = Step(
         environment={**os.environ, "JPY_SESSION_NAME": str(notebook), **(env or {})},
         deadline=None if timeout is None else started + timeout,
@@ -126,7 +131,9 @@ def execute(
             str(out.absolute()),
             parameters=dict(parameters),
             engine_name=ENGINE,
-            kernel_name=kernel or None,
+            kernel_name=kernel or said.kernel or PYTHON,
+            # Notebooks that were never saved by Jupyter, or stripped of their metadata, name neither; papermill asks for both.
+            language="python" if said.language == "python" else None,
             progress_bar=False,
             start_timeout=_KERNEL_SECONDS,
             resources={"metadata": {"path": str(cwd)}},

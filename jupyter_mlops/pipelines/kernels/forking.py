@@ -90,7 +90,7 @@ class Server:
         signal.signal(signal.SIGTERM, lambda number, frame: self._end())
         try:
             self._watch = os.pidfd_open(parent)
-        except OSError:
+        except (OSError, AttributeError):  # a Python that was built for older systems has no such call: the parent is looked at each beat
             self._watch = -1
 
     def serve(self) -> Act:
@@ -159,7 +159,7 @@ class Server:
         gate = -1
         if request.get("waits"):
             gate, line.gate = os.pipe()
-            with contextlib.suppress(OSError):  # a system may allow less
+            with contextlib.suppress(OSError, AttributeError):  # a system may allow less, and a Python not know of it
                 fcntl.fcntl(line.gate, fcntl.F_SETPIPE_SZ, _ENVIRONMENT)
         with warnings.catch_warnings():
             # Threads that the libraries' own pools keep are theirs to put in order; they do so at fork.
@@ -287,6 +287,9 @@ def _forget() -> None:
     for module in list(sys.modules.values()):
         if isinstance(module, ModuleType):
             module.__dict__.pop("__warningregistry__", None)
+    if "multiprocessing.process" in sys.modules:
+        # Where its workers begin, and so those of joblib: they import what lies beside the notebook.
+        sys.modules["multiprocessing.process"].ORIGINAL_DIR = os.getcwd()  # type: ignore[attr-defined]  # it is there
     time.tzset()
     linecache.clearcache()
     sys.path_importer_cache.clear()

@@ -80,6 +80,8 @@ AT_START = (
     "PYTHON", "LD_", "OMP_", "GOMP_", "KMP_", "OPENBLAS_", "GOTO_", "MKL_", "BLIS_", "NUMEXPR_", "NPY_", "SKLEARN_", "ARROW_",
     "MALLOC_", "JE_", "GLIBC_", "LC_", "LANG", "PANDAS_", "SCIPY_",
 )  # fmt: skip
+FORKS = sys.platform == "linux"
+"""Whether kernels are forked here at all: elsewhere they start as Jupyter's do."""
 _THREADS = ("NUM_THREADS", "AFFINITY", "SCHEDULE", "DYNAMIC", "CORETYPE")
 _ANSWER_SECONDS = 120.0
 _LAST_WORDS = 2_000

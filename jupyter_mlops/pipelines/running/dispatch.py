@@ -59,10 +59,11 @@ class Dispatch:
         `kernels` is how many the run may still begin.
         """
         if step.kind == "notebook" and not self._remote:
-            from ..kernels.warm import shared
+            from ..kernels import warm
 
-            self._warmed = True
-            shared().expect(kernels)
+            if warm.FORKS:
+                self._warmed = True
+                warm.shared().expect(kernels)
 
     def cool(self) -> None:
         """No step will run any more: kernels that wait are given back."""

@@ -110,12 +110,14 @@ def materialise(output: Mapping[str, Any], files: Path, objects: ObjectStore, *,
 
 
 def put_back(output: Mapping[str, Any], target: Path, objects: ObjectStore) -> None:
-    """Write an output to the file or folder that its step declares for it, unless that holds it already."""
-    if target.exists() and snapshots.digest_file(target) == output["digest"]:
+    """Write an output to the file or folder that its step declares for it, unless that holds it already. Nothing is taken away: a folder
+    may hold more than its step wrote. Raises MlopsError where something else is in the way."""
+    if target.exists() and (snapshots.digest_file(target) == output["digest"] or snapshots.holds(target, output["object"], objects)):
         return
-    if target.is_dir():
-        shutil.rmtree(target)
-    snapshots.restore(output["object"], target, objects)
+    try:
+        snapshots.restore(output["object"], target, objects)
+    except OSError as error:
+        raise DataError(f"{target} cannot be written ({error.strerror}): move away what is there, and run the pipeline again.") from error
 
 
 def sweep(files: Path, unused: float, dry_run: bool = False) -> tuple[int, int]:

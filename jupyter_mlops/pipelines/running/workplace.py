@@ -84,9 +84,10 @@ def at_work(folder: str, settings: Settings, marked: str, needed: Mapping[str, M
         yield Workplace(folder=Path(folder), settings=settings)
         return
     from ...store.objects import ObjectStore
+    from ...store.places import temporary_folder
     from . import outputs
 
-    home = Path(tempfile.gettempdir()) / f"mlops-{os.getuid()}" / blake3(f"{settings.project} {marked}".encode()).hexdigest()[:16]
+    home = temporary_folder("mlops") / blake3(f"{settings.project} {marked}".encode()).hexdigest()[:16]
     settings = reachable(replace(settings, project=home))
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write_settings(settings)

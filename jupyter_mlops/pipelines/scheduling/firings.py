@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Update, bindparam, func, select, update
 from ...errors import UsageError
 from ...records import Firing, Schedule
 from ...store.shared import SharedState
-from .due import jitter
+from .due import Cron, jitter
 from .schedule import ACTIVE, cron_of, firing_of, firings, schedule_of, schedules
 
 ON_TIME = 60.0
@@ -222,7 +222,11 @@ def _come(schedule: Schedule, now: float) -> tuple[int | None, list[Firing]]:
         return None, []
     if schedule.catchup != "all" and first < now - LISTED:
         why = "no scheduler ran for more than a month from then on; the due times of that while are not listed one by one"
-        return next(cron.after(now - LISTED), None), [_made(schedule, first, "missed", why)]
+        following = next(cron.after(now - LISTED), None)
+        if schedule.catchup != "latest" or (following is not None and following <= now):
+            return following, [_made(schedule, first, "missed", why)]
+        last = _last(cron, first, int(now))
+        return following, [*([_made(schedule, first, "missed", why)] if first < last else []), _made(schedule, last, "due", "")]
     times: list[int] = []
     following = None
     for due in chain((first,), cron.after(first)):
@@ -234,6 +238,16 @@ def _come(schedule: Schedule, now: float) -> tuple[int | None, list[Firing]]:
     return following, [
         _made(schedule, due, *(("due", "") if _runs(schedule, due, newest, now) else ("missed", "no scheduler ran then"))) for due in times
     ]
+
+
+def _last(cron: Cron, first: int, now: int) -> int:
+    """The last due time up to now, of a schedule that was due at `first`; found by halves, since there may be millions in between."""
+    last, over = first, now
+    while last < over:
+        middle = (last + over) // 2
+        due = next(cron.after(middle), None)
+        last, over = (due, over) if due is not None and due <= now else (last, middle)
+    return last
 
 
 def _runs(schedule: Schedule, due: int, newest: int | None, now: float) -> bool:
