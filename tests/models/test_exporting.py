@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 import venv
 import zipfile
+from dataclasses import replace
 from importlib import metadata
 from importlib.resources import files as resources
 from pathlib import Path
@@ -29,7 +30,7 @@ from jupyter_mlops.errors import NotFound, UsageError
 from jupyter_mlops.models.exporting import bundle, docker, kubernetes, releases
 from jupyter_mlops.models.exporting import wheel as wheels
 from jupyter_mlops.models.exporting.exporting import export
-from jupyter_mlops.models.exporting.requirements import locked
+from jupyter_mlops.models.exporting.requirements import Lock, locked
 from jupyter_mlops.records import ModelVersion
 from jupyter_mlops.store import client, registry
 from jupyter_mlops.store.audit import Audit
@@ -87,6 +88,16 @@ def test_the_versions_that_the_model_was_trained_with_are_locked_and_what_is_not
     assert lock.notes[0].startswith("Other versions than here, as the model was trained with them: scikit-learn 0.0.1 (here ")
     with pytest.raises(UsageError, match="needs nosuchpackage, which is not installed here"):
         locked(["nosuchpackage>=1"], {})
+
+
+def test_of_several_distributions_of_mlflow_the_whole_one_is_locked(
+    settings: Settings, champion: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {"mlflow": ["mlflow-tracing", "mlflow-skinny", "mlflow"], "sklearn": ["scikit-learn"]}
+    monkeypatch.setattr(bundle.metadata, "packages_distributions", lambda: there)
+    monkeypatch.setattr(bundle, "locked", lambda wanted, recorded: Lock(tuple(sorted(wanted))))
+    files = settings.home / "models" / champion.digest
+    assert bundle._lock(files, replace(champion, format="cloudpickle", trusted=())).lines == ("mlflow", "scikit-learn")
 
 
 def test_the_wheel_is_the_package_and_the_same_each_time() -> None:

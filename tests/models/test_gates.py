@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import (
     average_precision_score,
@@ -38,11 +39,12 @@ from jupyter_mlops.errors import NotFound, PipelineError, UsageError
 from jupyter_mlops.models.gates import own
 from jupyter_mlops.models.gates.conditions import parse
 from jupyter_mlops.models.gates.evidence import Evidence
-from jupyter_mlops.models.gates.gathering import conditions_of, from_file, named, of_model
+from jupyter_mlops.models.gates.gathering import conditions_of, from_file, named, of_model, once
 from jupyter_mlops.models.gates.judging import judge
 from jupyter_mlops.models.gates.metrics import scorer
 from jupyter_mlops.records import Check, Gate, ModelVersion, Run
 from jupyter_mlops.store.audit import Audit
+from jupyter_mlops.store.flavors import FLAVORS
 from jupyter_mlops.store.registry import state_of
 from jupyter_mlops.surfaces import cli
 from tests.delivered import with_database
@@ -428,6 +430,107 @@ def test_models_that_take_arrays_and_models_that_only_predict() -> None:
     assert (broken.state, "raises KeyError" in broken.why) == ("failed", True)
 
 
+class Spelt(LogisticRegression):
+    """Shows "_" for each space in the names of its columns, as LightGBM's estimators do."""
+
+    def fit(self, features: Any, truth: Any) -> Any:
+        super().fit(features.to_numpy(), truth)
+        self.feature_names_in_ = np.array([name.replace(" ", "_") for name in features.columns])
+        return self
+
+    def predict(self, features: Any) -> Any:
+        return (self.decision_function(features) > 0).astype(int)
+
+    def decision_function(self, features: Any) -> Any:
+        return np.asarray(features) @ self.coef_[0] + self.intercept_[0]
+
+    def predict_proba(self, features: Any) -> Any:
+        second = 1 / (1 + np.exp(-self.decision_function(features)))
+        return np.column_stack([1 - second, second])
+
+
+def test_models_that_spell_their_columns_in_another_way() -> None:
+    frame = people()[["wait", "load", "late"]].rename(columns={"wait": "time of waiting"})
+    model = Spelt().fit(frame[["time of waiting", "load"]], frame["late"])
+    inputs = [{"name": name, "type": "double"} for name in ("time of waiting", "load")]
+    version = ModelVersion(name="m", version=1, signature={"inputs": inputs})
+    beside = frame.assign(noted="x")[["noted", "load", "late", "time of waiting"]]
+    for more in ({}, {"version": version}):
+        evidence = Evidence.of(model, beside, "late", **more)
+        assert evidence.columns == ("time of waiting", "load")
+        assert state(evidence, metric="auc", at_least=0.7) == "passed"
+    lacking = Evidence.of(model, beside.drop(columns="load"), "late", version=version)
+    assert "no column time_of_waiting, load" in gate(lacking, metric="auc", at_least=0.7).why
+
+
+def test_probabilities_are_no_classes() -> None:
+    """As boosters and statsmodels' results give: each of them taken for a class of its own would let any bias through."""
+    frame = people(400, seed=1)
+    biased = frame.assign(chance=np.where(frame["city"] == "a", 0.2, 0.8) + frame["load"] / 1000)
+    evidence = Evidence.of(Answers("chance"), biased, "late")
+    check = judge(
+        evidence,
+        parse([
+            {"fairness": "demographic_parity_difference", "sensitive": "city", "at_most": 0.1},
+            {"fairness": "selection_rate", "sensitive": "city", "at_least": 0.1},
+            {"metric": "specificity", "at_least": 0.9},
+            {"metric": "accuracy", "at_least": 0.5},
+        ]),
+    )  # fmt: skip
+    assert [item.state for item in check.gates] == ["failed", "failed", "failed", "passed"]
+    assert check.gates[0].value == 1.0
+    assert check.gates[3].value == pytest.approx(float(((biased["chance"] >= 0.5) == biased["late"]).mean()))
+    assert check.notes == ("The model's predict gives probabilities: where a gate asks for classes, 0.5 and more count as 1.",)
+    assert evidence.predictions.tolist() == biased["chance"].tolist()
+    for truth, answers in ((frame["city"], biased["chance"]), (frame["late"], biased["load"]), (frame["late"] + 1, biased["chance"])):
+        other = Evidence.of(Answers("made"), frame.assign(made=answers, truth=truth), "truth", version=version_of("classification"))
+        told = gate(other, metric="accuracy", at_least=0.0)
+        assert (told.state, "whose predict gives classes" in told.why) == ("unchecked", True)
+    plain = Evidence.of(Answers("made"), frame.assign(made=frame["late"].astype(float)), "late")
+    assert (state(plain, metric="accuracy", at_least=1.0), plain.notes) == ("passed", ())
+
+
+def version_of(task: str, **more: Any) -> ModelVersion:
+    """A version whose task is known."""
+    return ModelVersion(name="m", version=1, task=task, **more)
+
+
+class Matrix(tuple[Any]):
+    """What the stand-in for a booster takes."""
+
+
+class Boosted:
+    """Flavor of a model that takes no frame."""
+
+    module = "xgboost"
+
+    def example(self, model: Any, rows: Any) -> Any:
+        return rows
+
+    def predict(self, model: Any, rows: Any) -> Any:
+        return model.predict(Matrix([rows]))
+
+
+class Booster:
+    """Predicts a matrix alone."""
+
+    def predict(self, given: Any) -> Any:
+        assert isinstance(given, Matrix)
+        return given[0]["copy"].to_numpy()
+
+
+def test_a_model_is_tried_as_it_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = people()
+    monkeypatch.setitem(FLAVORS, "xgboost", Boosted())  # type: ignore[arg-type, call-overload]  # it plans nothing, and it is a dict
+    booster = Evidence.of(Booster(), frame.assign(copy=frame["late"]), "late", version=version_of("classification", flavor="xgboost"))
+    assert state(booster, metric="accuracy", at_least=1.0) == "passed"
+    texts = pd.DataFrame({"text": ["good day", "bad day"] * 50, "late": [0, 1] * 50})
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts["text"].to_numpy(), texts["late"])
+    inputs = [{"type": "tensor", "tensor-spec": {"dtype": "object", "shape": [-1]}}]
+    served = Evidence.of(model, texts, "late", version=version_of("classification", flavor="sklearn", signature={"inputs": inputs}))
+    assert [state(served, metric=name, at_least=1.0) for name in ("accuracy", "auc")] == ["passed", "passed"]
+
+
 def test_rows_without_truth_do_not_count_and_no_data_says_what_to_do() -> None:
     frame = people().astype({"late": "float"})
     frame.loc[::2, "late"] = None
@@ -545,6 +648,49 @@ def test_the_gates_of_a_model_are_those_of_its_settings_and_its_pipeline(project
     (project / "pyproject.toml").write_text('[tool.mlops.models.flights]\ngates = [{metric = "auc"}]\n')
     with pytest.raises(PipelineError, match=r"pyproject\.toml, line 2: gates\[1\] has none of"):
         conditions_of(config.load(), "flights")
+
+
+def test_gates_that_differ_in_anything_are_all_judged(tmp_path: Path) -> None:
+    """Only what is equal counts once, also where one file is read twice; and a reader can tell apart what is alike."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder, limit in ((here, 1), (there, 2)):
+        folder.mkdir()
+        (folder / "checks.py").write_text(f"def many(evidence, rows={limit}):\n    return len(evidence.X) >= rows\n")
+    asked: list[dict[str, Any]] = [
+        {"metric": "recall", "at_least": 0.7, "positive": "high"},
+        {"metric": "recall", "at_least": 0.7, "positive": "low"},
+        {"metric": "auc", "at_least": 0.7},
+        {"metric": "auc", "at_least": 0.7, "of": "recorded"},
+        {"metric": "auc", "at_least": 0.7, "of": "data"},
+        {"no_worse_than": "champion", "metric": "recall", "positive": "low"},
+        {"no_worse_than": "champion", "metric": "recall", "positive": "high"},
+        {"fairness": "recall", "sensitive": "sex", "at_least": 0.7, "positive": "low"},
+        {"fairness": "recall", "sensitive": "sex", "at_least": 0.7, "positive": "high"},
+        {"slices": "recall", "at_least": 0.7, "features": ["a", "b"]},
+        {"slices": "recall", "at_least": 0.7, "features": ["a"], "positive": "high"},
+        {"robustness": "missing", "at_most": 0.1},
+        {"robustness": "missing", "at_most": 0.1, "features": ["a"]},
+        {"robustness": "missing", "at_most": 0.1, "metric": "recall", "positive": "high"},
+        {"robustness": "missing", "at_most": 0.1, "metric": "recall", "positive": "low"},
+        {"drift": "columns"},
+        {"drift": "columns", "columns": ["a"]},
+        {"calibration": "ece", "at_most": 0.1},
+        {"calibration": "ece", "at_most": 0.1, "positive": "low"},
+    ]
+    alike: list[dict[str, Any]] = [
+        {"fairness": "recall", "sensitive": "sex", "at_least": 0.7, "groups": {"a": ["A"], "b": ["B"]}},
+        {"fairness": "recall", "sensitive": "sex", "at_least": 0.7, "groups": {"c": ["C"], "d": ["D"]}},
+        {"gate": "checks.py:many", "params": {"rows": 3}},
+        {"gate": "checks.py:many", "params": {"rows": 4}},
+    ]
+    placed: list[dict[str, Any]] = [{"gate": "checks.py:many"}, {"data": "schema.yaml"}, {"business": "checks.py:many", "at_least": 1}]
+    gates = [*asked, *alike, *placed]
+    found = once((*parse(gates, folder=here), *parse(gates, folder=here), *parse(placed, folder=there)))
+    assert len(found) == len(gates) + len(placed)
+    names = [item.name for item in found[: len(asked)]]
+    assert len(set(names)) == len(asked)
+    assert names[0] == "recall of high at least 0.7"
+    assert names[3:6] == ["auc as recorded at least 0.7", "auc on test data at least 0.7", "recall of low no worse than the champion"]
 
 
 def test_check_prints_a_table_and_writes_junit_and_json(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,8 +17,9 @@ import pytest
 
 from jupyter_mlops import config
 from jupyter_mlops.config import Settings
-from jupyter_mlops.errors import UsageError
+from jupyter_mlops.errors import StoreError, UsageError
 from jupyter_mlops.models.drift import Profile
+from jupyter_mlops.models.gates import gathering
 from jupyter_mlops.models.monitoring import monitoring, performance, prometheus, references
 from jupyter_mlops.models.monitoring.monitoring import monitor
 from jupyter_mlops.models.monitoring.references import PREDICTION, Reference
@@ -304,7 +305,7 @@ def test_many_predictions_are_counted_as_few_are(settings: Settings, monkeypatch
     assert found.performance["accuracy"]["rows"] <= 100
 
 
-def test_a_registered_model_is_held_against_its_own_data(project: Path) -> None:
+def test_a_registered_model_is_held_against_its_own_data(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole way: a model of MLflow's registry, its snapshots, its predictions."""
     (version,) = registered(project, name="late", reference=frame(400), test=frame(300, seed=1), target="late")
     settings = config.load()
@@ -314,7 +315,26 @@ def test_a_registered_model_is_held_against_its_own_data(project: Path) -> None:
     assert found.version == version.version
     assert ("drift", "a") in told(found)
     assert drift(found)["b"].verdict == "none"
+    kept = list((settings.home / "monitoring").glob("*.json"))
+    for file in kept:
+        file.unlink()
+    plain = gathering.frame_of
+
+    def silent(settings: Settings, source: Any) -> pd.DataFrame:
+        if source == version.test:
+            raise StoreError("no answer")
+        return plain(settings, source)
+
+    with monkeypatch.context() as patch:
+        # The store does not answer for a moment.
+        patch.setattr(gathering, "frame_of", silent)
+        once = references.reference_of(settings, version)
+        assert (once.metrics, once.profile is None) == ({}, False)
     reference = references.reference_of(settings, version)
     assert set(reference.metrics) == {"accuracy", "balanced_accuracy", "f1", "precision", "recall"}
     assert reference.notes == ()
-    assert list((settings.home / "monitoring").glob("*.json"))
+    assert list((settings.home / "monitoring").glob("*.json")) == kept
+    # What a version never had is known once and for all.
+    (bare,) = registered(project, name="bare", reference=frame(100))
+    assert any("Decay is not known" in note for note in references.reference_of(settings, bare).notes)
+    assert len(list((settings.home / "monitoring").glob("*.json"))) == len(kept) + 1

@@ -373,6 +373,31 @@ def test_labels_that_cannot_be_joined_say_how(project: Path, frame: dict[str, An
         labels.join(settings_of(project), "other", pd.DataFrame({"id": ["x"], "y": [1]}))
 
 
+def test_what_is_missing_is_no_key_and_equal_keys_are_one(project: Path) -> None:
+    settings = settings_of(project)
+    log = Log(settings, "m", redact=("who",))
+    (project / "pyproject.toml").write_text('[tool.mlops.models.m]\nredact = ["who"]\n')
+    made = ids(4)
+    who, flight = np.array([1.0, np.nan, np.nan, 4.0]), pd.concat([pd.Series(["5", None]), pd.Series(["7", None])])
+    log.write({"who": who, "delay": who, "flight": flight}, [0] * 4, ids=made, version=1)
+    log.close()
+    assert log.counts["written"] == 4
+    for column in ("who", "delay"):
+        found = labels.join(settings, "m", pd.DataFrame({column: [np.nan, 4.0, np.nan], "truth": [1, 2, 3]}), key=(column,))
+        assert (found.matched, found.unmatched) == (1, 2)
+        assert [item["row"] for item in found.missing] == [0, 2]
+    # A hash hides the same of a column that pandas joined from several.
+    text = pd.concat([pd.Series(["1", None]), pd.Series(["9"])], ignore_index=True)
+    assert labels.join(settings, "m", pd.DataFrame({"who": text, "truth": [1, 2, 3]}), key=("who",)).matched == 1
+    frame = pd.DataFrame({"flight": pd.Series([5, "5", None, np.nan, None], dtype=object), "truth": [7, 8, 9, 9, 9]})
+    found = labels.join(settings, "m", frame, key=("flight",))
+    assert (found.matched, found.unmatched, found.notes) == (1, 3, ("1 rows repeat the key of a later one, which counts.",))
+    assert reading.find(settings, made[0]).truth == 8
+    assert reading.find(settings, made[1]).truth is None
+    both = pd.DataFrame({"flight": ["5", None, None], "delay": [1.0, 4.0, 4.0], "truth": [6, 6, 6]})
+    assert labels.join(settings, "m", both, key=("flight", "delay")).matched == 1
+
+
 def test_labels_by_the_command_line_are_in_the_audit_log(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = written(project, requests=1)
     pd.DataFrame({"id": made, "late": 1}).to_csv(project / "late.csv", index=False)
@@ -503,6 +528,26 @@ def test_a_model_of_arrays_takes_as_many_columns_as_it_was_fitted_on() -> None:
     assert feeding.fed(pd.DataFrame({"a": [1], "b": [2]}), told).tolist() == [[1.0, 2.0]]
     with pytest.raises(DataError, match="takes 2 columns, and the data has 1"):
         feeding.fed(pd.DataFrame({"a": [1]}), told)
+
+
+def test_what_the_log_did_not_take_is_not_told_as_logged(flights: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pd.concat([made.flights(60, seed=3), made.flights(40, seed=4)]).drop(columns=["late"])
+    whole = scoring.predict(flights, "flights", frame, log=True)
+    assert (whole.rows, whole.logged, whole.notes) == (100, 100, ())
+    assert reading.read(flights, "flights", columns=["inputs.origin"]).column(0).to_pylist() == frame["origin"].tolist()
+    plain = log.tables.batch_of
+
+    def batch_of(requests: Any) -> Any:
+        if any(len(request[2]) == 40 for request in requests):
+            raise ValueError("no such column")
+        return plain(requests)
+
+    monkeypatch.setattr(log.tables, "batch_of", batch_of)
+    monkeypatch.setattr(feeding, "CHUNK_ROWS", 60)
+    part = scoring.predict(flights, "flights", frame, log=True)
+    assert (part.rows, part.logged) == (100, 60)
+    assert part.notes[0].startswith("40 predictions are not in the log")
+    assert scoring.predict(flights, "flights", frame).notes == ()
 
 
 def test_no_rows_give_no_predictions(flights: Settings) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
@@ -21,6 +22,7 @@ from jupyter_mlops.config import Settings
 from jupyter_mlops.errors import Altered, ModelRefused, NotFound, SettingsError, UsageError
 from jupyter_mlops.models import settings as model_settings
 from jupyter_mlops.models.registry.auditing import problems
+from jupyter_mlops.models.registry.finding import Finder
 from jupyter_mlops.models.registry.promoting import approve, promote, rollback
 from jupyter_mlops.records import ModelVersion, Run
 from jupyter_mlops.store import client, registry
@@ -169,6 +171,39 @@ def test_data_of_a_tracked_fit_is_found_in_the_run_and_in_the_open_notebook(proj
     shown = kernel.run("%mlops register flights").result
     assert "flights version 1" in shown["text/plain"]
     assert "<table" in shown["text/html"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        # The frame that the training rows were taken of is no test data, whatever is called with it.
+        (["model.predict(df[['a', 'b']])", "model.score(X_test, y_test)"], "X_test"),
+        (["model.score(X_test, y_test); model.predict(new[['a', 'b']])"], "X_test"),
+        (["print(model.score(X_test, y_test))\nmodel.predict(new[['a', 'b']])"], "X_test"),
+        (["model.predict(new[['a', 'b']])", "model.score(X_test, y_test)"], "new"),
+        (["model.score(X_train, y_train)", "model.score(df[['a', 'b']], df['late'])"], ""),
+    ],
+)
+def test_test_data_is_what_was_tried_first_and_not_learned_from(cells: list[str], found: str) -> None:
+    df, new = frame(200), frame(150, seed=1)
+    train, rest = df.iloc[50:].sample(frac=1, random_state=0), df.iloc[:50]
+    names = {"df": df, "new": new} | {
+        f"{letter}_{part}": value[columns]
+        for part, value in (("train", train), ("test", rest))
+        for letter, columns in (("X", ["a", "b"]), ("y", "late"))
+    }
+    version = ModelVersion(name="m", version=1, signature={"inputs": [{"name": "a"}, {"name": "b"}]})
+    events = [SimpleNamespace(source=source, values={}) for source in cells]
+    run: Any = SimpleNamespace(inputs=())
+    objects: Any = None  # all is in the notebook
+    told = Finder(run, version, objects, names, events).test("late", train.reset_index(drop=True))
+    if not found:
+        assert told.frame is None
+        return
+    assert told.frame is not None
+    assert told.frame["a"].tolist() == names[found]["a"].tolist()
+    assert told.target == "late"
+    assert len(told.frame["late"]) == len(names[found])
 
 
 def test_a_pickle_is_refused_with_the_line_that_allows_it(project: Path) -> None:

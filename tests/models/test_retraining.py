@@ -16,7 +16,8 @@ import pytest
 
 from jupyter_mlops import config
 from jupyter_mlops.config import Settings
-from jupyter_mlops.errors import NotFound, UsageError
+from jupyter_mlops.errors import NotFound, PipelineError, UsageError
+from jupyter_mlops.models.gates.gathering import conditions_of
 from jupyter_mlops.models.retraining import claims, pipelines, retraining
 from jupyter_mlops.models.retraining.pipelines import Outcome
 from jupyter_mlops.models.retraining.retraining import retrain
@@ -191,6 +192,42 @@ def test_the_pipeline_is_the_one_that_releases_the_model(settings: Settings, pro
     assert pipelines.pipeline_of(settings, NAME).path == str(project / "other" / "pipeline.yaml")
     with pytest.raises(NotFound, match="no pipeline that releases 'nosuch'"):
         pipelines.pipeline_of(settings, "nosuch")
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (PIPELINE.replace('{shell: "cp {rows} {model}", ', "{notebook: renamed.ipynb, "), "renamed.ipynb"),
+        (PIPELINE.replace("release:", "stpes: {}\nrelease:"), "stpes"),
+        (PIPELINE.replace("name: delays", "name: delays, gates: [{metrik: auc}]"), "metrik"),
+        (PIPELINE.replace("model.txt}}", "model.txt}, retires: 1}").replace(", name: delays", ""), "retires"),
+        (PIPELINE.replace(", name: delays", ", nmae: delays"), "nmae"),
+        (PIPELINE.replace("release:", "relaese:").replace("name: delays", "name: delays, gates: []"), "relaese"),
+        (PIPELINE.replace("steps:\n", "steps:\n\t\n  \t"), "a tab indents"),
+    ],
+)
+def test_a_pipeline_that_is_written_wrongly_is_no_other_tools_file(settings: Settings, project: Path, written: str, message: str) -> None:
+    (project / "pipeline.yaml").write_text(written)
+    with pytest.raises(PipelineError, match=message):
+        pipelines.pipeline_of(settings, NAME)
+    with pytest.raises(PipelineError, match=message):
+        conditions_of(settings, NAME)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "release: {name: delays}\nimage: nginx\n",
+        "release: stable\nsteps: [checkout, {run: make release}]\n",
+        "name: {{ .Release.Name }}\nrelease: {{ .Values.delays }}\n",
+        "- release\n- delays\n",
+        PIPELINE.replace("name: delays", "name: other").replace("release:", "stpes: {}\nrelease:"),
+        PIPELINE.replace("name: flights", "name: delays\nstpes: {}").partition("release:")[0] + "# no release\n",
+    ],
+)
+def test_other_tools_files_and_other_models_pipelines_are_passed_over(settings: Settings, project: Path, written: str) -> None:
+    (project / "other.yaml").write_text(written)
+    assert pipelines.pipeline_of(settings, NAME).path == str(project / "pipeline.yaml")
 
 
 def test_new_data_is_noticed(settings: Settings, project: Path) -> None:

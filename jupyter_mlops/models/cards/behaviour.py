@@ -96,7 +96,7 @@ def _performance(evidence: Evidence) -> Iterator[Part]:
         svg = plots.residuals(numbers(evidence.y), numbers(evidence.predictions))
         yield Plot(name="residuals", svg=svg, text="predictions against the truth, and the errors")
         return
-    truth, made, labels = coded(evidence.y, evidence.predictions, evidence.labels)
+    truth, made, labels = coded(evidence.y, evidence.decided(evidence.predictions), evidence.labels)
     if len(labels) == 2:
         hits = (truth == labels.index(named(evidence.positive()))).astype(int)
         if 0 < hits.sum() < len(hits):
@@ -161,7 +161,7 @@ def _accuracy(evidence: Evidence, features: pd.DataFrame, truth: Any) -> float:
     if _ranks(evidence):
         right, _, labels = coded(truth, [], evidence.labels)
         return float(roc_auc_score(right == labels.index(named(evidence.positive())), evidence.scored(features)))
-    right, made, _ = coded(truth, evidence.predict(features), evidence.labels)
+    right, made, _ = coded(truth, evidence.decided(evidence.predict(features)), evidence.labels)
     return float(np.mean(right == made))
 
 

@@ -91,7 +91,8 @@ def _lock(files: Path, version: ModelVersion) -> Lock:
     if version.format != "skops":
         modules.add("mlflow")
     packages = metadata.packages_distributions()
-    wanted = {packages[module][0] for module in modules if module in packages}
+    # Several distributions give the module mlflow: the one of its name has all of it.
+    wanted = {module if module in packages[module] else packages[module][0] for module in modules if module in packages}
     # Modules of the standard library need no package; what is left is a file of the project.
     own = sorted(module for module in modules - set(packages) - sys.stdlib_module_names if module)
     notes = (f"The model needs {', '.join(own)} of your project: put a copy into the folder.",) if own else ()

@@ -19,7 +19,7 @@ class Business(Bounded):
     kind: ClassVar[str] = "business"
     business: str
     unit: str = ""
-    folder: Path = field(default_factory=Path.cwd, compare=False)
+    folder: Path = field(default_factory=Path.cwd)
 
     @property
     def told(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...records import Gate
-from .conditions import Bounded, shown
+from .conditions import Bounded, narrowed, shown
 from .evidence import CLASSIFICATION, Evidence, Needed
 from .metrics import Array, named, scorer
 
@@ -27,7 +27,7 @@ class Calibration(Bounded):
 
     @property
     def told(self) -> str:
-        return "expected calibration error" if self.calibration == "ece" else "Brier score"
+        return narrowed("expected calibration error" if self.calibration == "ece" else "Brier score", self.positive)
 
     def check(self, evidence: Evidence) -> Gate:
         if evidence.task != CLASSIFICATION:

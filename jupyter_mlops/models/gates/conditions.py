@@ -89,7 +89,7 @@ def parse(gates: Sequence[Mapping[str, Any]], *, folder: Path | None = None, fil
             read = GATE.read(to_json(gate), ("gates", number))
         except Wrong as wrong:
             raise PipelineError(wrong.what, file, line) from None
-        found += _built(sort_of(read), read, folder or Path.cwd())
+        found += _built(sort_of(read), read, (folder or Path.cwd()).resolve())
     return tuple(found)
 
 
@@ -100,6 +100,12 @@ def _built(sort: str, read: Mapping[str, Any], folder: Path) -> list[Condition]:
         return list(kind.all_of(read, folder))
     given = {"folder": folder} if any(item.name == "folder" for item in fields(kind)) else {}
     return [kind(**read, **given)]
+
+
+def narrowed(told: str, positive: Any = None, columns: Sequence[str] = ()) -> str:
+    """What a gate measures, with the class and the columns that it is narrowed to: gates that differ in them have other names."""
+    of = f" of {positive}" if positive is not None else ""
+    return f"{told}{of}" + (f" (only {', '.join(columns)})" if columns else "")
 
 
 def within(value: float, at_least: float | None, at_most: float | None) -> bool:

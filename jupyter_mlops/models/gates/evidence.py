@@ -5,19 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ...config import Settings
 from ...records import ModelVersion, Run
+from ...store.flavors import FLAVORS
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from ...store.flavors import Flavor
+
 CLASSIFICATION, REGRESSION = "classification", "regression"
 _FEW = 20
 """So many different whole numbers are rather classes than amounts, where neither the model nor its version says which."""
+
+_FED_OTHERWISE = ("xgboost", "pytorch")
+"""Flavors some of whose models take no frame."""
+_DECIDED = "The model's predict gives probabilities: where a gate asks for classes, 0.5 and more count as 1."
 
 
 class Needed(Exception):
@@ -141,11 +148,17 @@ class Evidence:
     def columns(self) -> tuple[str, ...]:
         """The names of the columns that the model takes; () where it takes whatever is at a place."""
         named = _fitted_names(self.model)
-        if named:
-            return named
-        told = [str(item["name"]) for item in self.version.signature.get("inputs") or () if item.get("name")]
+        told = tuple(str(item["name"]) for item in self.version.signature.get("inputs") or () if item.get("name"))
+        if named and (set(named) == set(told) or not any("_" in name for name in named)):
+            return named  # no data need be read for it
         frame = self.data if self.data is not None else self.reference
-        return tuple(told) if told and frame is not None and set(told) <= {str(name) for name in frame.columns} else ()
+        there = [str(name) for name in frame.columns] if frame is not None else []
+        for names in (named, told):
+            if names and set(names) <= set(there):
+                return names
+        # LightGBM has "_" for each space.
+        spelt = {name.replace(" ", "_"): name for name in there}
+        return tuple(spelt[name] for name in named) if set(named) <= spelt.keys() else named
 
     def features(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The columns of a frame that the model takes, in its order. Raises Needed where one is missing."""
@@ -208,15 +221,25 @@ class Evidence:
         return found[:, 1] if found.ndim == 2 and found.shape[1] == 2 else found
 
     def _called(self, method: str, features: pd.DataFrame) -> Any:
+        flavor = FLAVORS.get(self.version.flavor) if method == "predict" else None
         call = getattr(self.model, method, None)
-        if call is None and method == "predict" and callable(self.model):
+        if flavor is not None and flavor.module in _FED_OTHERWISE:
+            call = partial(_as_served, flavor, self.model)
+        elif call is None and method == "predict" and callable(self.model):
             call = self.model
         if call is None:
             raise Needed(f"a model with the method {method}")
         try:
-            return call(features if self.columns or not _wants_array(self.model) else features.to_numpy())
+            return call(self._given(features))
         except Exception as error:  # the model's own code
             raise Unmet(f"its {method} raises {one_line(error)}") from error
+
+    def _given(self, features: pd.DataFrame) -> Any:
+        """Features in the form in which the model takes them."""
+        told: Any = self.version.signature.get("inputs") or ()
+        if len(told) == 1 and len(told[0].get("tensor-spec", {}).get("shape", ())) == 1:
+            return features.iloc[:, 0].to_numpy()
+        return features if self.columns or not _wants_array(self.model) else features.to_numpy()
 
     # -- the task
 
@@ -238,7 +261,36 @@ class Evidence:
         named = getattr(self.model, "classes_", None)
         if named is not None and (found := list(np.asarray(named).tolist())):
             return found
-        return sorted({*plain(self.y), *plain(self.predictions)}, key=lambda label: (str(type(label)), label))
+        made = self._classes(self.predictions)
+        return sorted({*plain(self.y), *plain(made if made is not None else ())}, key=lambda label: (str(type(label)), label))
+
+    def decided(self, made: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Predictions as classes: of a model whose predict gives the probability of 1 rather than 0 or 1, what is 0.5 or more is 1.
+
+        Raises Needed for other numbers that are no classes.
+        """
+        found = self._classes(made)
+        if found is None:
+            raise Needed("a model whose predict gives classes: this one gives other numbers, so put it into one that names the class")
+        return found
+
+    def _classes(self, made: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+        import numpy as np
+
+        if hasattr(self.model, "classes_"):
+            return made
+        if made.ndim != 1:
+            return None
+        if made.dtype.kind != "f":
+            return made
+        known, truth = made[np.isfinite(made)], set(plain(self.y.unique()))
+        if set(known[known != known.round()].tolist()) <= truth:
+            return made
+        if not truth <= {0, 1} or known.min() < 0 or known.max() > 1:
+            return None
+        if _DECIDED not in self.notes:
+            self.notes = (*self.notes, _DECIDED)
+        return np.where(np.isfinite(made), made >= 0.5, made)
 
     def positive(self, chosen: Any = None) -> Any:
         """The positive class: the chosen one, else the last of `labels` (1, True, "yes"). Raises Needed for one that there is not."""
@@ -285,6 +337,11 @@ def _fitted_names(model: Any) -> tuple[str, ...]:
         if names is not None:
             return tuple(str(name) for name in names)
     return ()
+
+
+def _as_served(flavor: Flavor, model: Any, given: Any) -> Any:
+    """What the model predicts in the service and in batches."""
+    return flavor.predict(model, flavor.example(model, given))
 
 
 def _wants_array(model: Any) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import UsageError
 from ...pipelines.definition.gates import PARITY
 from ...records import Gate
-from .conditions import Bounded, shown
+from .conditions import Bounded, narrowed, shown
 from .evidence import REGRESSION, Evidence, Needed
 from .metrics import SMALLER_IS_BETTER, Array, coded, named, scorer
 
@@ -43,7 +43,7 @@ class Fairness(Bounded):
 
     @property
     def told(self) -> str:
-        return f"{self.fairness} by {' and '.join(self.sensitive)}"
+        return f"{narrowed(self.fairness, self.positive)} by {' and '.join(self.sensitive)}"
 
     def check(self, evidence: Evidence) -> Gate:
         group = self._grouped(evidence)
@@ -100,7 +100,7 @@ class Fairness(Bounded):
     # -- the verdict
 
     def _parity(self, evidence: Evidence, group: Array) -> Gate:
-        truth, made, labels = coded(evidence.y, evidence.predictions, evidence.labels)
+        truth, made, labels = coded(evidence.y, evidence.decided(evidence.predictions), evidence.labels)
         single = len(labels) == 2 or self.positive is not None
         classes = [labels.index(named(evidence.positive(self.positive)))] if single else list(range(len(labels)))
         by_class = None if self.fairness.startswith("demographic") else truth

@@ -106,11 +106,12 @@ def _of_pipeline(settings: Settings, name: str) -> tuple[Condition, ...]:
 
 
 def once(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
-    """The conditions without those that say the same as an earlier one."""
-    found: dict[tuple[str, str], Condition] = {}
+    """The conditions without those that are equal to an earlier one."""
+    found: list[Condition] = []
     for condition in conditions:
-        found.setdefault((condition.kind, condition.name), condition)
-    return tuple(found.values())
+        if condition not in found:
+            found.append(condition)
+    return tuple(found)
 
 
 def _line_of(file: Path, name: str) -> int:

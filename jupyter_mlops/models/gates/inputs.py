@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ...records import Drift, Finding, Gate, to_json
-from .conditions import Bounded
+from .conditions import Bounded, narrowed
 from .evidence import Evidence, Needed
 
 SHOWN = 3
@@ -21,7 +21,7 @@ class Data:
 
     kind: ClassVar[str] = "data"
     data: str
-    folder: Path = field(default_factory=Path.cwd, compare=False)
+    folder: Path = field(default_factory=Path.cwd)
 
     @property
     def name(self) -> str:
@@ -60,7 +60,7 @@ class Drifted(Bounded):
 
     @property
     def told(self) -> str:
-        return "columns that drifted" if self.drift == "columns" else "share of columns that drifted"
+        return narrowed("columns that drifted" if self.drift == "columns" else "share of columns that drifted", columns=self.columns)
 
     @property
     def bound(self) -> float | None:

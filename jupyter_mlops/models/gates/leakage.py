@@ -53,7 +53,7 @@ class Leakage(Bounded):
         common = [name for name in tried.columns if name in learned.columns]
         if not common:
             raise Needed("training data and test data that have columns in common")
-        before, now = _digests(learned[common]), _digests(tried[common])
+        before, now = row_digests(learned[common]), row_digests(tried[common])
         found = np.isin(now, before)
         _, counts = np.unique(before, return_counts=True)
         twins = int(counts[counts > 1].sum())
@@ -85,7 +85,7 @@ class Leakage(Bounded):
         return self.gate(tells[best], why, {"features": dict(ranked), "rows": len(data)})
 
 
-def _digests(frame: pd.DataFrame) -> Array:
+def row_digests(frame: pd.DataFrame) -> Array:
     """A digest of each row's content (64 bits): whole numbers equal floats of the same value, and categories their texts."""
     import pandas as pd
 

@@ -152,7 +152,7 @@ def scored(
         return _of_ranks(name, evidence, truth, evidence.scores if made else evidence.scored(features), positive)
     if name in _OF_CHANCES:
         return _of_chances(name, evidence, truth, evidence.probabilities if made else evidence.chances(features))
-    right, guess, labels = coded(truth, predictions, evidence.labels)
+    right, guess, labels = coded(truth, evidence.decided(predictions), evidence.labels)
     return _of_labels(name, right, guess, _classes(right, evidence, labels, positive), len(labels))
 
 

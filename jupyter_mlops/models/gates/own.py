@@ -77,10 +77,11 @@ def _marked(function: Any, mark: Marked) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Own(Bounded):
-    """A function of the user's, called with the evidence and `params`."""
+    """A function of the user's, called with the evidence and `params`. `place` tells whether two of them are the same one."""
 
     kind: ClassVar[str] = "gate"
-    gate_: Callable[..., Any]
+    gate_: Callable[..., Any] = field(compare=False)
+    place: Any
     title: str
     unit: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -108,7 +109,7 @@ class Own(Bounded):
         if "at_least" in given or "at_most" in given:
             said |= {"at_least": None, "at_most": None}
         title = getattr(function, "__name__", "gate").replace("_", " ").strip()
-        return cls(gate_=function, title=title, **(said | given))
+        return cls(gate_=function, place=_place(function), title=title, **(said | given))
 
     @property
     def told(self) -> str:
@@ -145,6 +146,12 @@ def defined(model: str = "") -> tuple[Own, ...]:
 def forget() -> None:
     """Forget the gates that this process marked."""
     _known.clear()
+
+
+def _place(function: Callable[..., Any]) -> Any:
+    """Where a function stands: a file that is read twice makes two of it. One that holds values of its own is only the same as itself."""
+    code = getattr(function, "__code__", None)
+    return function if code is None or getattr(function, "__closure__", None) else (code.co_filename, getattr(function, "__qualname__", ""))
 
 
 def function_of(where: str, folder: Path) -> Callable[..., Any]:

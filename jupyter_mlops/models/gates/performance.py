@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ...records import Gate
-from .conditions import Bounded, shown
+from .conditions import Bounded, narrowed, shown
 from .evidence import Evidence, Needed, Unmet
 from .intervals import paired
 from .metrics import SMALLER_IS_BETTER, canonical, scorer, usual
@@ -30,7 +30,8 @@ class Metric(Bounded):
 
     @property
     def told(self) -> str:
-        return self.metric
+        where = {"recorded": " as recorded", "data": " on test data"}.get(self.of, "")
+        return narrowed(self.metric, self.positive) + where
 
     def check(self, evidence: Evidence) -> Gate:
         known = canonical(self.metric)
@@ -63,7 +64,8 @@ class NoWorse:
     @property
     def name(self) -> str:
         less = f" by more than {shown(self.margin)}" if self.margin else ""
-        return f"{self.metric or 'no'} {'no worse' if self.metric else 'worse'} than the champion{less}"
+        told = f"{narrowed(self.metric, self.positive)} no worse" if self.metric else "no worse"
+        return f"{told} than the champion{less}"
 
     @property
     def bound(self) -> float | None:

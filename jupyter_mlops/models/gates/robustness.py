@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...records import Gate
-from .conditions import Bounded, shown
+from .conditions import Bounded, narrowed, shown
 from .evidence import REGRESSION, Evidence, Needed, Unmet
 from .metrics import SMALLER_IS_BETTER, scored
 
@@ -44,7 +44,8 @@ class Robustness(Bounded):
     @property
     def told(self) -> str:
         did = _DID[self.robustness]
-        return f"loss of {self.metric or 'quality'} by {did}" if self.at_most is not None else f"answers to {did}"
+        told = f"loss of {narrowed(self.metric or 'quality', self.positive)} by {did}" if self.at_most is not None else f"answers to {did}"
+        return narrowed(told, columns=self.features)
 
     def check(self, evidence: Evidence) -> Gate:
         features = self._sample(evidence)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...records import Gate
-from .conditions import Bounded, limits, shown
+from .conditions import Bounded, limits, narrowed, shown
 from .evidence import Evidence, Needed
 from .metrics import SMALLER_IS_BETTER, Area, Array, Ratio, Scorer, scorer
 
@@ -54,7 +54,7 @@ class Slices(Bounded):
 
     @property
     def told(self) -> str:
-        return f"{self.slices} of the worst slice"
+        return narrowed(narrowed(self.slices, self.positive) + " of the worst slice", columns=self.features)
 
     @property
     def name(self) -> str:

@@ -23,7 +23,7 @@ from ..drift import Profile
 if TYPE_CHECKING:
     from ..gates.evidence import Evidence
 
-FORMAT = 1
+FORMAT = 2
 PREDICTION = "prediction"
 """The column of what was predicted, among those that are compared."""
 _ROWS = 50_000
@@ -34,6 +34,7 @@ class Reference(Record):
     """`profile` is that of the columns that the model takes; `predictions` that of its predictions; each None where it cannot be had.
 
     `metrics` are {metric: [value, standard error]} on the test data, `labels` the classes; `notes` say what is lacking and what to do.
+    `lasting` tells that whatever is lacking was never there (no test data, no target), rather than that it could not be read this time.
     """
 
     profile: Profile | None = None
@@ -42,6 +43,7 @@ class Reference(Record):
     labels: tuple[Any, ...] = ()
     task: str = ""
     notes: tuple[str, ...] = ()
+    lasting: bool = True
 
     @property
     def whole(self) -> Profile | None:
@@ -63,7 +65,7 @@ def reference_of(settings: Settings, version: ModelVersion) -> Reference:
         pass
     found = _made(settings, version)
     # What could not be read today may be there tomorrow.
-    if found.profile is not None:
+    if found.profile is not None and found.lasting:
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_name(f".{file.name}.{os.getpid()}")
         unfinished.write_text(json.dumps(to_json(found), default=str), encoding="utf-8")
@@ -80,7 +82,7 @@ def _made(settings: Settings, version: ModelVersion) -> Reference:
     profile = predictions = None
     metrics: dict[str, Any] = {}
     labels: tuple[Any, ...] = ()
-    task = version.task
+    task, lasting = version.task, True
     try:
         profile = _inputs(evidence, version)
     except (Needed, MlopsError) as error:
@@ -92,7 +94,10 @@ def _made(settings: Settings, version: ModelVersion) -> Reference:
         metrics = _measured(evidence, task, notes)
     except (Needed, Unmet, MlopsError) as error:
         notes.append(f"What the model should predict is not known: {error}")
-    return Reference(profile=profile, predictions=predictions, metrics=metrics, labels=labels, task=task, notes=tuple(notes))
+        lasting = isinstance(error, Needed)
+    return Reference(
+        profile=profile, predictions=predictions, metrics=metrics, labels=labels, task=task, notes=tuple(notes), lasting=lasting
+    )
 
 
 def _inputs(evidence: Evidence, version: ModelVersion) -> Profile:

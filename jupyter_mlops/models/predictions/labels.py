@@ -50,6 +50,9 @@ def join(
 
     Raises UsageError for columns that there are not, NotFound for a model without predictions, DataError for what is no table, StoreError.
     """
+    import numpy as np
+    import pandas as pd
+
     started = time.perf_counter()
     folder = segments.folder_of(settings, name)
     if not folder.is_dir():
@@ -63,10 +66,14 @@ def join(
     rows = len(frame)
     known = frame[frame[column].notna()]
     empty = rows - len(known)
-    last = known.drop_duplicates(list(by), keep="last")
+    wanted, keyed = (_by_key if key else _by_id)(settings, name, known, by)
+    # By what they are looked up with: 5 and "5" are one key. What is missing in a row is no key, and equals no other.
+    keys = np.array(wanted, dtype=object)
+    keys[known[list(by)].isna().any(axis=1).to_numpy()] = None
+    repeated = pd.Series(keys, dtype=object).duplicated(keep="last").to_numpy() & pd.notna(keys)
+    last = known[~repeated]
     notes = [f"{len(known) - len(last)} rows repeat the key of a later one, which counts."] if len(last) < len(known) else []
-    finder = _by_key if key else _by_id
-    identifiers, places, hit = finder(settings, name, last, by)
+    identifiers, places, hit = _found(keys[~repeated], keyed)
     values = tables.column(last[column].array).take(places)
     counted = _keep(folder, identifiers, values, data.digest or data.name)
     missed = last[~hit]
@@ -115,18 +122,18 @@ def _truth_column(frame: Any, by: Sequence[str], asked: str | None, target: str)
     return str(chosen)
 
 
-def _by_id(settings: Settings, name: str, frame: Any, by: Sequence[str]) -> tuple[Any, Any, Any]:
-    """The ids of the log's predictions that labels came for, the labels' places in the frame, and which rows of the frame have one."""
+def _by_id(settings: Settings, name: str, frame: Any, by: Sequence[str]) -> tuple[list[str | None], Iterable[tuple[Any, Any]]]:
+    """The key of each label, and the keys and ids of the predictions among which they may be."""
     wanted = frame[by[0]].astype(str).tolist()
     moments = [milliseconds(item) for item in wanted if is_id(item)]
     if not moments:
-        return _found(wanted, ())
+        return wanted, ()
     start, end = min(moments) / 1000, (max(moments) + 1) / 1000
     batches = reading.batches(settings, name, start=start, end=end, columns=["id"])
-    return _found(wanted, ((batch.column("id"), batch.column("id")) for batch in batches))
+    return wanted, ((batch.column("id"), batch.column("id")) for batch in batches)
 
 
-def _by_key(settings: Settings, name: str, frame: Any, by: Sequence[str]) -> tuple[Any, Any, Any]:
+def _by_key(settings: Settings, name: str, frame: Any, by: Sequence[str]) -> tuple[list[str | None], Iterable[tuple[Any, Any]]]:
     columns = [tables.INPUTS + item for item in by]
     with_all = reading.schema(settings, name)
     lacking = [item for item, column in zip(by, columns, strict=True) if column not in with_all.names]
@@ -146,23 +153,27 @@ def _by_key(settings: Settings, name: str, frame: Any, by: Sequence[str]) -> tup
         (_together([_text(batch.column(column), kind) for column, kind in zip(columns, kinds, strict=True)]), batch.column("id"))
         for batch in batches
     )
-    return _found(_together(parts).to_pylist(), keys)
+    return _together(parts).to_pylist(), keys
 
 
-def _found(wanted: list[str | None], keyed: Iterable[tuple[Any, Any]]) -> tuple[Any, Any, Any]:
-    """Look keys of predictions up, given as (keys, ids), among those of the labels: the ids found, the labels' places, which were found."""
+def _found(wanted: Any, keyed: Iterable[tuple[Any, Any]]) -> tuple[Any, Any, Any]:
+    """Look keys of predictions up, given as (keys, ids), among those of the labels: the ids found, the labels' places, which were found.
+
+    A label or prediction without a key (None) is not found.
+    """
     import numpy as np
     import pandas as pd
 
-    index = pd.Index(np.array(wanted, dtype=object))
+    with_key = np.flatnonzero(pd.notna(wanted))
+    index = pd.Index(wanted[with_key])
     hit = np.zeros(len(wanted), bool)
     identifiers, places = [pa.array([], pa.string())], [np.array([], "int64")]
     for keys, ids in keyed:
         found = index.get_indexer(pd.Index(np.array(keys.to_pylist(), dtype=object)))
         known = found >= 0
         identifiers.append(ids.filter(pa.array(known)))
-        places.append(found[known])
-        hit[found[known]] = True
+        places.append(with_key[found[known]])
+        hit[places[-1]] = True
     return pa.concat_arrays(identifiers), pa.array(np.concatenate(places)), hit
 
 
@@ -174,6 +185,7 @@ def _text(values: Any, kind: pa.DataType) -> Any:
         except pa.ArrowException:
             return values.cast(pa.string())
     if pa.types.is_floating(values.type):
+        values = pc.if_else(pc.is_nan(values), None, values)
         whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), 2.0**53))
         return pc.if_else(whole, pc.if_else(whole, values, None).cast(pa.int64()).cast(pa.string()), values.cast(pa.string()))
     if pa.types.is_boolean(values.type):

@@ -72,14 +72,17 @@ def predict(
         _writable(out)
     version = registry.version(settings, model)
     name = str(given) if isinstance(given, (str, Path)) else type(given).__name__
-    with _sink(out) as sink, _logging(settings, version, log) as logged:
+    counts: dict[str, Any] = {"written": 0, "trouble": ""}
+    with _sink(out) as sink, _logging(settings, version, log, counts) as logged:
         for frame, columns in _answered(settings, version, given, on, objects):
             sink.take(frame, columns, logged(frame, columns) if len(frame) else [])
         rows = sink.finish()
+    lost = rows - counts["written"] if log else 0
+    notes = (f"{lost:,} predictions are not in the log, so nothing leads back from them. {counts['trouble']}".rstrip(),) if lost else ()
     return Scored(
         model=version.name, version=version.version, data=name, rows=rows, out=str(out) if out is not None else "",
-        predictions=tuple(sink.predictions), ids=tuple(sink.ids), logged=rows if log else 0, workers=on,
-        seconds=time.perf_counter() - started,
+        predictions=tuple(sink.predictions), ids=tuple(sink.ids), logged=counts["written"], workers=on,
+        seconds=time.perf_counter() - started, notes=notes,
     )  # fmt: skip
 
 
@@ -181,8 +184,8 @@ def _columns(made: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _logging(settings: Settings, version: ModelVersion, wanted: bool) -> Iterator[Any]:
-    """What logs a chunk and gives its ids; nothing where that is not wanted."""
+def _logging(settings: Settings, version: ModelVersion, wanted: bool, counts: dict[str, Any]) -> Iterator[Any]:
+    """What logs a chunk and gives its ids; nothing where that is not wanted. `counts` gets what came of it."""
     if not wanted:
         yield lambda frame, columns: []
         return
@@ -199,6 +202,8 @@ def _logging(settings: Settings, version: ModelVersion, wanted: bool) -> Iterato
         inputs = {str(name): frame[name] for name in frame.columns if not names or str(name) in names}
         if log.counts["waiting"] + len(frame) > QUEUE_ROWS:
             log.flush(60.0)
+        # A later chunk that is written ends the trouble.
+        counts["trouble"] = log.trouble or counts["trouble"]
         log.write(inputs, output, ids=made, version=version.version, role=role)
         return made
 
@@ -206,6 +211,7 @@ def _logging(settings: Settings, version: ModelVersion, wanted: bool) -> Iterato
         yield write
     finally:
         log.close()
+        counts |= {"written": log.counts["written"], "trouble": log.trouble or counts["trouble"]}
 
 
 class _Kept:

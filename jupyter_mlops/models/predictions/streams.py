@@ -18,6 +18,7 @@ from typing import IO
 
 import pyarrow as pa
 
+from ...errors import StoreError
 from ...store import locks
 from ...store.journal import make_private
 
@@ -102,7 +103,10 @@ class Writer:
         for _ in range(_TRIES):
             self.token = uuid.uuid4().hex[:12]
             self._lock_path = folder / f"{self.token}.lock"
-            lock = locks.hold(self._lock_path)
+            try:
+                lock = locks.hold(self._lock_path)
+            except StoreError as error:
+                raise OSError(str(error)) from error
             if lock is not None and locks.stands(lock):
                 break
         else:

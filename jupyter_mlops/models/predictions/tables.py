@@ -73,14 +73,14 @@ def joined(parts: Sequence[Any]) -> pa.Array:
 
 def column(values: Any) -> pa.Array:
     """Values as an Arrow array; what Arrow has no type for becomes text."""
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
     if isinstance(values, np.ndarray) and values.ndim > 1:
         values = list(values)
     try:
-        array = values if isinstance(values, pa.Array) else pa.array(values)
+        array = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else pa.array(values)
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
         return pa.array([None if value is None else text(value) for value in values], pa.string())
+    if isinstance(array, pa.ChunkedArray):  # of a pandas column that was joined from several
+        array = array.combine_chunks()
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     return array.cast(pa.string()) if array.type in (pa.large_string(), pa.string_view()) else array

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...config import RUN_ID, Settings
-from ...errors import MlopsError, NotFound, UsageError
-from ...pipelines.definition import loading
+from ...errors import MlopsError, NotFound, PipelineError, UsageError
+from ...pipelines.definition import loading, yaml_lines
 from ...pipelines.running.children import supervise
 from ...records import Pipeline, PipelineRun
 from ...store.client import PACKAGE, finding
@@ -20,6 +21,8 @@ _PLACES = ("*.yaml", "*.yml", "*/*.yaml", "*/*.yml")
 _LARGEST = 2**20
 _TAIL = 4 * 2**20
 _LONGEST_WORDS = 300
+_OTHER_KEYS = ("steps", "params", "env")
+"""Keys of a pipeline whose tables hold names of the user's."""
 _NO_ANSWER = "it ended without an answer"
 
 
@@ -90,14 +93,34 @@ def _releasing(project: Path, name: str) -> Iterator[Path]:
         for path in sorted(project.glob(pattern)):
             if any(part.startswith(".") for part in path.relative_to(project).parts) or path.stat().st_size > _LARGEST:
                 continue
-            if "release" not in path.read_text(encoding="utf-8", errors="replace"):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            if "release" not in text and "gates" not in text:
                 continue
             try:
                 pipeline = loading.load(path)
             except MlopsError:
-                continue  # a file of another tool
+                # A mistake must not take the model's gates away; other tools' files are passed over.
+                if _may_release(path, text, name):
+                    raise
+                continue
             if (pipeline.release or {}).get("name", pipeline.name) == name:
                 yield path
+
+
+def _may_release(path: Path, text: str, name: str) -> bool:
+    """Whether a file that is no pipeline as it is written may be meant to release the model `name`."""
+    try:
+        values = yaml_lines.read(path).values
+    except PipelineError:
+        return all(re.search(rf"^{key}\s*:", text, re.MULTILINE) for key in ("steps", "release")) and name in f"{path}\n{text}"
+    if not isinstance(values, Mapping):
+        return False
+    misspelt = (item for key, item in values.items() if key not in _OTHER_KEYS and isinstance(item, Mapping) and "gates" in item)
+    release = values.get("release", next(misspelt, None))
+    if not isinstance(release, Mapping):
+        return release is not None and isinstance(values.get("steps"), Mapping)
+    ours = isinstance(values.get("steps"), Mapping) or "gates" in release or "model" in release
+    return ours and release.get("name", name) == name
 
 
 def _answer(line: str) -> PipelineRun | None:
