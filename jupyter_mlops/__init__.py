@@ -31,6 +31,8 @@ __all__ = ["__version__", "gate", "load_ipython_extension", "unload_ipython_exte
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Called by `%load_ext jupyter_mlops`: tracking starts, and `%mlops` and `%%mlops` are there."""
+    if sys.platform == "win32":
+        raise import_module(".errors", __name__).NotOnWindows
     import_module(".surfaces.magics", __name__).load(shell)
 
 

@@ -71,7 +71,7 @@ def find_project(folder: Path) -> Path:
         if (candidate / ".mlops").is_dir():
             return candidate
         pyproject = candidate / "pyproject.toml"
-        if pyproject.is_file() and _declares_mlops(pyproject):
+        if pyproject.is_file() and declares_mlops(pyproject):
             return candidate
     return folder
 
@@ -122,7 +122,8 @@ def _from_environment() -> dict[str, str]:
     return {key[6:].lower(): value for key, value in os.environ.items() if key.startswith("MLOPS_") and value}
 
 
-def _declares_mlops(pyproject: Path) -> bool:
+def declares_mlops(pyproject: Path) -> bool:
+    """Whether a pyproject.toml has a table [tool.mlops], however empty. Raises SettingsError for a file that is no TOML."""
     return "mlops" in _document(pyproject, _mtime(pyproject)).get("tool", {})
 
 

@@ -16,6 +16,7 @@ MlopsError                      (exit status 2)
 ├── OutputRefused               an output of a step cannot be kept
 ├── SchemaRefused               a schema of data cannot be used as it is written
 ├── ClusterLost                 the scheduler of a cluster does not answer
+├── NotOnWindows                the system is not one that it runs on
 ├── WorkerDiffers               a worker has other versions installed than the key of its step says
 └── StoreError                  a store cannot be reached or written
     ├── DiskFull
@@ -31,6 +32,13 @@ class MlopsError(Exception):
     """Base of all errors of this package; `exit_status` is what the command line ends with."""
 
     exit_status = 2
+
+
+class NotOnWindows(MlopsError):
+    """Windows has no fork, nor the file locks that tell whether a process lives."""
+
+    def __init__(self) -> None:
+        super().__init__("jupyter_mlops runs on Linux and macOS: on Windows, install it in WSL and start Jupyter there.")
 
 
 class UsageError(MlopsError):

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from . import secret_source
 from .secret_forms import FORMS, Form, Kind, Spot, kind_of_name, looks_random, render, secret_part, words
 
-__all__ = ["FORMS", "Form", "Redactor", "without_credentials"]
+__all__ = ["FORMS", "Form", "Redactor", "is_redacted", "stands_for", "without_credentials"]
 
 # Texts that are too common to be replaced wherever they stand; under a secret name they still are.
 _COMMON = words(
@@ -48,12 +48,24 @@ _NAME = re.compile(r"[\w.\-]*")
 _VALUE = re.compile(
     r"""=?>?(?:\x1b\[[\d;]*m|\s){0,6}(?:[bru]{0,2}(?P<quote>\\?["'])(?P<quoted>(?:(?!(?P=quote))[^\n]){1,4096})(?P=quote)|(?P<bare>[^\s,;&"'<>()\[\]{}|]{1,4096}))"""
 )
-_URL_USER = re.compile(r"(?<=://)[^/\s@]*@")
+_MARK = re.compile("«secret [^»]*»")
+# A password may hold an @ of its own, or the mark of one that was taken out.
+_URL_USER = re.compile(r"(?<=://)(?:«secret [^»]*»|[^/?#\s])*@")
 
 
 def without_credentials(url: str) -> str:
-    """A URL without the user and password before its host."""
+    """A URL, or a text with URLs in it, without the user and password before their hosts."""
     return _URL_USER.sub("", url)
+
+
+def is_redacted(text: str) -> bool:
+    """Whether secrets were taken out of a text."""
+    return _MARK.search(text) is not None
+
+
+def stands_for(redacted: str, whole: str) -> bool:
+    """Whether a text may be `whole` with its secrets taken out."""
+    return re.fullmatch(".+".join(map(re.escape, _MARK.split(redacted))), whole) is not None
 
 
 class Redactor:

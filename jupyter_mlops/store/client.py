@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -22,6 +23,9 @@ from .journal import make_private
 
 _POLL_SECONDS = 0.02
 _SPAWN_SECONDS = 5.0
+# Rights and read-only disks do not change while somebody waits.
+_FINAL = (errno.EACCES, errno.EPERM, errno.EROFS)
+_stamped: tuple[list[tuple[str, int, int]], str] = ([], "")
 _started: list[subprocess.Popen[bytes]] = []
 STALE_CARD = "StaleCard"
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -62,6 +66,8 @@ def ask(settings: Settings, verb: str, *, patience: float = 120.0, **arguments: 
                 return _request(found, verb, arguments, timeout=deadline - time.monotonic())
         except (OSError, ValueError) as error:
             why = str(error) or type(error).__name__
+            if getattr(error, "errno", None) in _FINAL:
+                break
         time.sleep(_POLL_SECONDS)
     raise WorkerUnavailable(why)
 
@@ -105,12 +111,24 @@ def _error(name: str, message: str) -> MlopsError:
 
 
 def stamp() -> str:
-    """What tells the worker's code as it is on disk now from an earlier or later one, from which a worker may still run."""
+    """What tells the worker's code as it is on disk now from an earlier or later one, from which a worker may still run.
+
+    It is made of the files' contents: the same code that is installed twice, for JupyterLab and for a kernel, is the same. They are read
+    again only where a size or a time has changed.
+    """
+    global _stamped
     found = []
     for folder in (PACKAGE, PACKAGE / "store"):
         with os.scandir(folder) as entries:
-            found += [(entry.name, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in entries if entry.name.endswith(".py")]
-    return f"{zlib.crc32(repr(sorted(found)).encode()):08x}"
+            found += [(entry.path, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in entries if entry.name.endswith(".py")]
+    found.sort()
+    if found != _stamped[0]:
+        code = 0
+        for path, size, _ in found:
+            code = zlib.crc32(f"{os.path.relpath(path, PACKAGE)} {size}\n".encode(), code)
+            code = zlib.crc32(Path(path).read_bytes(), code)
+        _stamped = (found, f"{code:08x}")
+    return _stamped[1]
 
 
 def card(home: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..code.secrets import without_credentials
 from ..errors import NewerFormat
 from . import journal
 from .attach import Attachment
@@ -249,7 +250,7 @@ class Courier:
             self._give_up(followed, state, str(error))
         except Exception as error:  # a mistake of ours with one run must not stop the others
             _log.exception("run %s of session %s", state.id, followed.session.id)
-            self._give_up(followed, state, f"{type(error).__name__}: {error}")
+            self._give_up(followed, state, without_credentials(f"{type(error).__name__}: {error}"))
 
     def _settled(self, followed: _Followed, state: RunState) -> None:
         with self._mutex:

@@ -20,6 +20,7 @@ from typing import Any
 
 from mlflow.entities import Metric, Param, RunTag
 
+from ..code.secrets import is_redacted, stands_for
 from ..config import Settings
 from ..records import Run
 from . import limits, runs, shelf
@@ -66,10 +67,18 @@ class Delivery:
         self.servers = servers
         self.objects = objects
         self._environments: dict[str, Environment] = {}
+        self._told: dict[str, None] = {}
 
     def uri(self, session: SessionState, state: RunState | None = None) -> str:
         """Where the session's runs go: the user's own URI, else the project's default."""
-        named = (state.tracking_uri if state else None) or session.header.get("tracking_uri")
+        begun = session.header.get("tracking_uri")
+        named = (state.tracking_uri if state else None) or begun
+        if begun:
+            self._told[begun] = None
+        if named and is_redacted(named):
+            # A run's record holds no password. The environment in which its session, or another, began had the whole address; that of this
+            # process may have it from a cell, whose secrets are never written down.
+            named = next((uri for uri in (begun, *reversed(list(self._told))) if uri and stands_for(named, uri)), named)
         folder = Path(session.header.get("cwd") or self.settings.project)
         return absolute(str(named), folder) if named else self.servers.default_uri()
 

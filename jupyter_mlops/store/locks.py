@@ -6,9 +6,12 @@ a file it has locked loses the lock, so this process's own locks are known here 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
+
+from ..errors import StoreError
 
 _held: dict[str, int] = {}
 
@@ -28,15 +31,17 @@ else:
 def hold(path: Path) -> int | None:
     """Lock the file at `path`, made if absent; its descriptor, or None when another process has it.
 
-    Raises OSError when the file cannot be made. The lock lasts until `release`, or until the process ends.
+    Raises OSError when the file cannot be made, and StoreError where the file system has no locks. The lock lasts until `release`, or
+    until the process ends.
     """
     if held_here(path):
         return None
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         _take(descriptor)
-    except OSError:
+    except OSError as error:
         os.close(descriptor)
+        _only_held(path, error)
         return None
     _held[str(path)] = os.getpid()
     return descriptor
@@ -67,7 +72,7 @@ def held_here(path: Path) -> bool:
 
 
 def is_held(path: Path) -> bool:
-    """Whether any living process holds the lock at `path`."""
+    """Whether any living process holds the lock at `path`. Raises StoreError where the file system has no locks."""
     if held_here(path):
         return True
     try:
@@ -76,8 +81,17 @@ def is_held(path: Path) -> bool:
         return False
     try:
         _take(descriptor)
-    except OSError:
+    except OSError as error:
+        _only_held(path, error)
         return True
     finally:
         os.close(descriptor)
     return False
+
+
+def _only_held(path: Path, error: OSError) -> None:
+    if error.errno not in (errno.EACCES, errno.EAGAIN):
+        why = error.strerror or error
+        raise StoreError(
+            f"The disk of {path.parent} has no file locks ({why}): move the project to a local disk, or mount it with locks."
+        ) from error

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from ..code.secrets import without_credentials
 from ..errors import ModelRefused, StoreError
 from .client import PACKAGE
 from .model_process import LENGTH
@@ -91,9 +92,10 @@ class ModelSaver:
         with self._lock:
             answer = self._ask(request, settings)
         if "refused" in answer:
-            raise ModelRefused(answer["refused"])
+            raise ModelRefused(without_credentials(answer["refused"]))
         if "failed" in answer:
-            raise StoreError(f"MLflow at {tracking_uri} did not take the model {record['name']!r}; it is tried again: {answer['failed']}")
+            told = f"MLflow at {tracking_uri} did not take the model {record['name']!r}; it is tried again: {answer['failed']}"
+            raise StoreError(without_credentials(told))
         saved = answer["saved"]
         return SavedModel(**{**saved, "trusted": tuple(saved["trusted"]), "notes": tuple(saved["notes"])})
 

@@ -374,7 +374,7 @@ class Batch:
         while self._handle < 0:
             self._path = self._objects.place.temporary()
             with storing(self._objects.where):
-                handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+                handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._objects.place.mode)
                 fcntl.flock(handle, fcntl.LOCK_EX)
             if os.fstat(handle).st_nlink:
                 self._handle = handle

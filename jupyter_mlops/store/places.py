@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import tempfile
 import time
 import uuid
@@ -22,9 +23,10 @@ TOUCHED = ".touched"
 
 class Place(Protocol):
     """A flat folder of packs. `touch` and `doom` leave marks; `age` is seconds since a pack was written or touched; what was settled
-    outlasts a loss of power."""
+    outlasts a loss of power. New packs have the rights `mode`."""
 
     where: str
+    mode: int
 
     def names(self) -> set[str]: ...
     def size(self, name: str) -> int: ...
@@ -65,6 +67,8 @@ def place(url_or_path: str | Path) -> Place:
 
 class Folder:
     """Packs in a local folder; marks are the packs' own times and empty files beside them."""
+
+    mode = 0o666
 
     def __init__(self, folder: Path) -> None:
         self.where = str(folder)
@@ -144,11 +148,13 @@ class Folder:
 class Remote:
     """Packs under an fsspec URL; they are written to a local temporary file and sent whole, and marks are small files beside them."""
 
+    mode = 0o600
+
     def __init__(self, url: str) -> None:
         self.where = url.rstrip("/")
         self._url = self.where
         self._opened: tuple[Any, str] | None = None
-        self._temporary = Path(tempfile.gettempdir()) / f"mlops-packs-{os.getuid()}"
+        self._temporary: Path | None = None
 
     @property
     def _fs(self) -> Any:
@@ -188,9 +194,7 @@ class Remote:
             return data
 
     def temporary(self) -> Path:
-        with storing(str(self._temporary)):
-            self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return self._temporary / f"{uuid.uuid4().hex}.tmp"
+        return self._folder() / f"{uuid.uuid4().hex}.tmp"
 
     def commit(self, temporary: Path, name: str) -> None:
         with storing(self.where):
@@ -232,8 +236,38 @@ class Remote:
         with storing(self.where), contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self._path(name))
 
+    def _folder(self) -> Path:
+        with storing(tempfile.gettempdir()):
+            if self._temporary is None or not _is_private(self._temporary):
+                self._temporary = temporary_folder("mlops-packs")
+        return self._temporary
+
     def sweep(self) -> int:
-        return _sweep(self._temporary)
+        return _sweep(self._folder())
+
+
+def temporary_folder(name: str) -> Path:
+    """A folder of this user's among the temporary ones: the same each time, but a new one where somebody else has prepared that.
+
+    Raises OSError.
+    """
+    path = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700, parents=True)
+    return path if _is_private(path) else Path(tempfile.mkdtemp(prefix=f"{name}-"))
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether it is a real folder of this user's that nobody else writes to; then nobody else enters it from now on."""
+    try:
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+            return False
+        if found.st_mode & 0o777 != 0o700:
+            folder.chmod(0o700)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _sweep(folder: Path) -> int:

@@ -362,9 +362,9 @@ class ModelRegistry:
             with server.calling() as client:
                 yield client
         except Refused as refusal:
-            raise UsageError(f"MLflow at {server.uri} refuses ({str(refusal).rstrip('.')}): give what it takes.") from None
+            raise UsageError(f"MLflow at {server.shown} refuses ({str(refusal).rstrip('.')}): give what it takes.") from None
         except Unreachable as error:
-            raise StoreError(f"MLflow at {server.uri} does not answer ({str(error).rstrip('.')}): start it and try again.") from None
+            raise StoreError(f"MLflow at {server.shown} does not answer ({str(error).rstrip('.')}): start it and try again.") from None
 
     def _folder(self, server: TrackingServer, uri: str, run: str) -> Path:
         from mlflow.artifacts import download_artifacts
@@ -375,7 +375,7 @@ class ModelRegistry:
         except Refused as refusal:
             raise ModelRefused(f"MLflow has no files of the model of run {run[:8]} ({str(refusal).rstrip('.')}): make it again.") from None
         except Unreachable as error:
-            raise StoreError(f"MLflow at {server.uri} does not give the files of {uri} ({str(error).rstrip('.')}): try again.") from None
+            raise StoreError(f"MLflow at {server.shown} does not give the files of {uri} ({str(error).rstrip('.')}): try again.") from None
 
     def _version(self, server: TrackingServer, item: Any, aliases: Mapping[str, Any]) -> ModelVersion:
         """A version as MLflow's tags tell of it; what they do not tell is read from its files where these are."""

@@ -5,6 +5,7 @@ Only the delivery worker writes it. It can be lost: everything in it is found ag
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sqlite3
@@ -17,8 +18,10 @@ from typing import Any
 from ..errors import NewerFormat
 from ..records import Run, to_json
 from . import formats
+from .disks import is_local
 from .journal import make_private
 
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (
     session TEXT PRIMARY KEY, started REAL NOT NULL, position INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'open'
@@ -92,21 +95,30 @@ class Ledger:
     def _open(self) -> sqlite3.Connection:
         try:
             return self._connect()
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            # A full disk, or a lock, says nothing against the file itself.
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+                raise
             # Everything in it is found again, so a damaged ledger is put aside rather than trusted.
+            number = next(number for number in itertools.count(1) if not self._aside("", number).exists())
             for suffix in ("", "-wal", "-shm"):
                 damaged = self._path.with_name(self._path.name + suffix)
                 if damaged.exists():
-                    damaged.replace(damaged.with_name(f"{damaged.name}.damaged"))
+                    damaged.replace(self._aside(suffix, number))
             return self._connect()
+
+    def _aside(self, suffix: str, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}{suffix}.damaged" + (f".{number}" if number > 1 else ""))
 
     def _connect(self) -> sqlite3.Connection:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
         try:
             formats.check(self._path, connection.execute("PRAGMA user_version").fetchone()[0], formats.LEDGER)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
+            # As the shared state: a network's disk has no memory for a write-ahead log that all readers share.
+            local = is_local(self._path.parent)
+            connection.execute(f"PRAGMA journal_mode={'WAL' if local else 'DELETE'}")
+            connection.execute(f"PRAGMA synchronous={'NORMAL' if local else 'FULL'}")
             connection.executescript(_SCHEMA)
             connection.execute(f"PRAGMA user_version={formats.LEDGER}")
         except (sqlite3.Error, NewerFormat):

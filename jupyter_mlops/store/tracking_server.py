@@ -18,6 +18,7 @@ from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from ..code.secrets import is_redacted, without_credentials
 from . import locks
 
 OWN_ID = "mlops.run_id"
@@ -65,8 +66,7 @@ def make_database(uri: str) -> None:
                 stray.unlink(missing_ok=True)
             store = SqlAlchemyStore(f"{prefix}{fresh}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)  # type: ignore[no-untyped-call]  # as MLflow has it
             store.engine.dispose()
-            with contextlib.suppress(FileExistsError):  # plain MLflow in another process was faster
-                os.link(fresh, path)
+            _appear(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
         if lock is not None:
@@ -74,11 +74,24 @@ def make_database(uri: str) -> None:
             locks.release(lock_path, lock)
 
 
+def _appear(fresh: Path, path: Path) -> None:
+    """Give a whole file its name, where nothing has it: plain MLflow in another process may have been faster."""
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        return
+    except OSError:
+        # Some file systems let no file have two names.
+        if not path.exists():
+            fresh.rename(path)
+
+
 class TrackingServer:
     """A place that keeps runs. Calls raise `Unreachable` or `Refused` only; after `Unreachable` it is left alone for a while."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+        self.shown = without_credentials(uri)
         self.trouble = ""
         self._client: mlflow.MlflowClient | None = None
         self._experiments: dict[str, str] = {}
@@ -115,6 +128,8 @@ class TrackingServer:
     @contextlib.contextmanager
     def calling(self) -> Iterator[mlflow.MlflowClient]:
         """The client, for a few calls whose failures are told apart."""
+        if is_redacted(self.uri):
+            raise self._failed(f"the password for {self.shown} was not kept: give MLFLOW_TRACKING_URI with it where kernels start")
         try:
             with self._mutex:
                 if self._client is None:
@@ -122,14 +137,14 @@ class TrackingServer:
                     self._client = mlflow.MlflowClient(self.uri)
             yield self._client
         except MlflowException as error:
-            message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            message = without_credentials(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
             if error.error_code in _REFUSALS and not _is_passing(error):
                 raise Refused(message, gone=_is_gone(error, message)) from error
             raise self._failed(message) from error
         except (Refused, Unreachable):
             raise
         except Exception as error:  # drivers, sockets and file systems fail in their own ways: all of it may pass
-            raise self._failed(f"{type(error).__name__}: {error}".splitlines()[0]) from error
+            raise self._failed(without_credentials(f"{type(error).__name__}: {error}".splitlines()[0])) from error
         else:
             self.trouble, self._wait, self._again = "", 0.0, 0.0
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import config
 from ..config import Settings
-from ..errors import MlopsError, WorkerUnavailable
+from ..errors import MlopsError, StoreError, WorkerUnavailable
 from . import locks
 from .channel import Channel
 from .client import stamp
@@ -162,7 +162,11 @@ def main(project: str) -> int:
     settings = config.load(Path(project))
     make_private(settings.home / "journal")
     lock_path = settings.home / "worker.lock"
-    lock = _elected(lock_path)
+    try:
+        lock = _elected(lock_path)
+    except StoreError as error:
+        tell_trouble(settings.home, str(error))
+        raise
     if lock is None:
         return 0
     with contextlib.suppress(OSError, AttributeError):

@@ -323,9 +323,15 @@ def gc(*, dry_run: bool = False) -> Collected:
     Args:
         dry_run: only say what would be removed.
     """
+    from ..code.secrets import without_credentials
     from ..pipelines.clearing import clear
 
     settings = config.load()
+    if settings.objects is not None:
+        raise UsageError(
+            f"Others may use {without_credentials(settings.objects)}, too, and `gc` knows only what this project needs: let a lifecycle"
+            " rule of the bucket remove what is old, or take `objects` out of the settings to clear what lies here."
+        )
     if not dry_run and (settings.home / "predictions").is_dir():
         from ..models.predictions.sealing import tidy_all
 

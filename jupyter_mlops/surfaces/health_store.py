@@ -17,7 +17,9 @@ from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+from ..code.secrets import without_credentials
 from ..config import Settings
 from ..errors import NewerFormat, WorkerUnavailable
 from ..records import Problem
@@ -136,7 +138,7 @@ def worker(settings: Settings) -> Iterator[Problem]:
         yield Problem(what=str(error).partition(";")[0], where=_log(settings), remedy=remedy)
         return
     yield well("the delivery worker answers")
-    store, trouble = str(status.get("tracking_uri") or ""), str(status.get("error") or "")
+    store, trouble = (without_credentials(str(status.get(part) or "")) for part in ("tracking_uri", "error"))
     waiting = int(status.get("waiting") or 0)
     if trouble:
         remedy = "Start that server, or mend MLFLOW_TRACKING_URI: nothing is lost, everything is delivered then."
@@ -162,9 +164,9 @@ def mlflow(settings: Settings) -> Iterator[Problem]:
 
 def _server(uri: str) -> Problem:
     """Whether an MLflow server answers to what the environment says of us."""
-    asked = urllib.request.Request(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", headers=_credentials())
+    shown = without_credentials(uri)
+    asked = urllib.request.Request(f"{shown}/api/2.0/mlflow/experiments/search?max_results=1", headers=_credentials(uri))
     mend = "Start that server, or mend MLFLOW_TRACKING_URI: nothing is lost, everything is delivered then."
-    shown = re.sub(r"//[^/@]*@", "//", uri)
     try:
         with urllib.request.urlopen(asked, timeout=_SERVER_SECONDS) as answer:
             json.loads(answer.read())
@@ -180,9 +182,12 @@ def _server(uri: str) -> Problem:
     return well("MLflow's server answers", shown)
 
 
-def _credentials() -> dict[str, str]:
+def _credentials(uri: str) -> dict[str, str]:
     """The header that MLflow's own client would send."""
     name, word, token = (os.environ.get(f"MLFLOW_TRACKING_{part}", "") for part in ("USERNAME", "PASSWORD", "TOKEN"))
+    within = urlsplit(uri)
+    if not name and within.username:
+        name, word = unquote(within.username), unquote(within.password or "")
     if name:
         return {"Authorization": f"Basic {base64.b64encode(f'{name}:{word}'.encode()).decode()}"}
     return {"Authorization": f"Bearer {token}"} if token else {}

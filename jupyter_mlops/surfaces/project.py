@@ -12,6 +12,7 @@ import tomllib
 import urllib.request
 from pathlib import Path
 
+from ..code.secrets import without_credentials
 from ..config import Settings
 from ..errors import SettingsError, StoreError, UsageError
 from ..store import client
@@ -118,8 +119,9 @@ def _write(path: Path, text: str) -> None:
 def serve_ui(settings: Settings, port: int | None) -> Page:
     """Start MLflow's server over the project's store, on the loopback address only, and wait until it answers."""
     store = str(client.ask(settings, "status")["tracking_uri"])
+    shown = without_credentials(store)
     if re.match(r"https?://", store):
-        raise UsageError(f"The runs of this project are on a server, which has its own pages: open {store} in a browser.")
+        raise UsageError(f"The runs of this project are on a server, which has its own pages: open {shown} in a browser.")
     if port is not None and not 0 <= port < 2**16:
         raise UsageError(f"--port {port} is no port: give 1 to 65535, or 0 for any that is free.")
     chosen = port or _free_port()
@@ -138,7 +140,7 @@ def serve_ui(settings: Settings, port: int | None) -> Page:
             raise StoreError(f"MLflow's pages did not start ({why}); {log} says more, or try another --port.")
         try:
             with urllib.request.urlopen(f"{url}/health", timeout=2):
-                return Page(url=url, store=store, process=process)
+                return Page(url=url, store=shown, process=process)
         except OSError:
             time.sleep(0.1)
     process.terminate()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -117,12 +120,78 @@ def test_recent_runs_need_no_worker(project: Path) -> None:
 def test_a_damaged_ledger_is_put_aside(project: Path) -> None:
     home = project / ".mlops"
     state.Ledger(home).close()
-    (home / "state.db").write_bytes(b"not a database" * 1000)
-    assert state.recent(home) == []
+    for times in (1, 2):
+        (home / "state.db").write_bytes(b"not a database" * 1000 * times)
+        assert state.recent(home) == []
+        ledger = state.Ledger(home)
+        assert ledger.sessions() == {}
+        ledger.close()
+    assert [(home / f"state.db.damaged{number}").stat().st_size for number in ("", ".2")] == [14_000, 28_000]
+
+
+def test_a_good_ledger_stays_where_the_disk_is_full(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = project / ".mlops"
     ledger = state.Ledger(home)
-    assert ledger.sessions() == {}
-    assert (home / "state.db.damaged").exists()
+    ledger.set_session("kept", 1.0, 99, "ended")
+    for statement in ("DROP TABLE kept", "VACUUM"):  # as an older package left it: the next one has a table to add
+        ledger._run(statement)
     ledger.close()
+    connect = sqlite3.connect
+
+    def full(*given: Any, **named: Any) -> sqlite3.Connection:
+        connection = connect(*given, **named)
+        connection.execute("PRAGMA max_page_count=1")  # no smaller than it is
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", full)
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        state.Ledger(home)
+    assert not list(home.glob("*damaged*"))
+    monkeypatch.undo()
+    ledger = state.Ledger(home)
+    assert ledger.sessions() == {"kept": (99, "ended")}
+    ledger.close()
+
+
+def test_a_ledger_on_a_network_disk_has_no_write_ahead_log(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for local, mode in ((True, "wal"), (False, "delete"), (True, "wal")):
+        monkeypatch.setattr(state, "is_local", lambda _, local=local: local)
+        ledger = state.Ledger(project / ".mlops")
+        assert ledger._run("PRAGMA journal_mode") == [(mode,)]
+        ledger.set_session("s", 1.0, 1, "open")
+        ledger.close()
+
+
+def test_what_no_other_try_can_mend_is_told_at_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def refused(error: OSError) -> Any:
+        def ensure(settings: config.Settings) -> None:
+            tried.append(error.errno or 0)
+            raise error
+
+        return ensure
+
+    for number in (errno.EACCES, errno.EROFS):
+        monkeypatch.setattr(client, "ensure_worker", refused(OSError(number, os.strerror(number), ".mlops/worker.lock")))
+        with pytest.raises(StoreError, match=os.strerror(number)):
+            client.ask(config.load(project), "status", patience=7.0)
+    assert tried == [errno.EACCES, errno.EROFS]
+
+
+def test_two_installations_of_the_same_code_have_one_stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stamp_of(name: str, text: str, when: int) -> str:
+        folder = tmp_path / name
+        (folder / "store").mkdir(parents=True, exist_ok=True)
+        (folder / "store" / "a.py").write_text(text)
+        os.utime(folder / "store" / "a.py", (when, when))
+        monkeypatch.setattr(client, "PACKAGE", folder)
+        return client.stamp()
+
+    one = stamp_of("one", "x = 1", 1)
+    assert stamp_of("two", "x = 1", 2) == one
+    assert stamp_of("two", "x = 2", 3) != one
+    assert stamp_of("two", "x = 1", 4) == one
 
 
 def test_a_card_of_half_a_worker_is_no_card(tmp_path: Path) -> None:

@@ -12,8 +12,11 @@ import mlflow
 import nbformat
 import pytest
 
+from jupyter_mlops.code.secrets import Redactor
 from jupyter_mlops.store import courier as couriers
 from jupyter_mlops.store import journal
+from jupyter_mlops.store.runs import RunState, SessionState
+from jupyter_mlops.store.tracking_server import Unreachable
 from tests.delivery_desk import T0, Desk, Kernel
 
 
@@ -400,3 +403,25 @@ def test_plain_mlflow_in_the_folder_sees_the_runs(desk: Desk, writer: Kernel, pr
     assert mlflow.get_tracking_uri() == f"sqlite:///{project}/mlflow.db"
     assert list(mlflow.search_runs(search_all_experiments=True)["metrics.auc"]) == [0.9]
     assert time.time() > T0
+
+
+@pytest.mark.parametrize(
+    "uri", ["https://alice:pLnt9xQ7Zu@host/mlflow", "https://pLnt9xQ7Zua1B2c3D4@host", "postgresql+psycopg://u:p%40Lnt@db/mlflow?x=1"]
+)
+def test_the_password_of_an_address_is_the_sessions_own(desk: Desk, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = Redactor().json({"tracking_uri": uri})["tracking_uri"]
+    assert "«secret" in recorded
+    state = RunState("r", tracking_uri=recorded)
+    without = SessionState(header={"session": "s"})
+    # Nobody told it: nothing is tried with a password that is none.
+    assert desk.delivery.uri(without, state) == recorded
+    with pytest.raises(Unreachable, match="MLFLOW_TRACKING_URI") as caught:
+        desk.servers[recorded].experiment_id("any")
+    assert "«" not in str(caught.value)
+    # That of another server is none for this one, and what a cell put into the environment is written nowhere.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    elsewhere = SessionState(header={"session": "e", "tracking_uri": "https://alice:another@elsewhere/mlflow"})
+    assert [desk.delivery.uri(session, state) for session in (elsewhere, without)] == [recorded, recorded]
+    # It is in the header of the session, or of one that began later.
+    assert desk.delivery.uri(SessionState(header={"session": "t", "tracking_uri": uri}), state) == uri
+    assert desk.delivery.uri(without, state) == uri

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from blake3 import blake3
 from jupyter_mlops.errors import NotKept
 from jupyter_mlops.store import snapshots
 from jupyter_mlops.store.objects import ObjectStore
+from jupyter_mlops.store.places import Remote
 from tests import s3_server
 
 
@@ -112,3 +114,24 @@ def test_a_pack_that_another_took_for_stray_before_it_was_locked_is_begun_again(
     digest = ObjectStore(tmp_path).put(b"x" * 100)
     assert swept == [1]
     assert ObjectStore(tmp_path).get(digest) == b"x" * 100
+
+
+def test_packs_wait_in_no_folder_that_somebody_else_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    planted, theirs = tmp_path / f"mlops-packs-{os.getuid()}", tmp_path / "theirs"
+    theirs.mkdir()
+
+    def waiting() -> Path:
+        return Remote("memory://bucket").temporary().parent
+
+    planted.symlink_to(theirs)
+    assert waiting() not in (planted, theirs)
+    planted.unlink()
+    planted.mkdir()
+    planted.chmod(0o777)
+    assert waiting() != planted
+    planted.rmdir()
+    place = Remote("memory://bucket")
+    assert [waiting(), waiting(), place.temporary().parent, place.temporary().parent] == [planted] * 4
+    assert planted.stat().st_mode & 0o777 == 0o700
+    assert not list(theirs.iterdir())

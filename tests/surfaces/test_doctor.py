@@ -19,11 +19,13 @@ from pathlib import Path
 import pytest
 
 from jupyter_mlops.config import Settings
+from jupyter_mlops.errors import UsageError
 from jupyter_mlops.records import Problem
 from jupyter_mlops.store import client, formats, journal
 from jupyter_mlops.store.shared import SharedState
 from jupyter_mlops.store.standings import Standings
 from jupyter_mlops.surfaces import health, health_installation, health_store
+from jupyter_mlops.surfaces.project import serve_ui
 from tests.delivery_desk import Kernel
 
 HEAD = "ffffffffffff"
@@ -241,3 +243,14 @@ def test_a_worker_that_hangs_is_named_by_its_number(settings: Settings, monkeypa
         assert f"kill -9 {number}" in wrong(health_store.worker(settings))
     finally:
         os.kill(number, signal.SIGCONT)
+
+
+def test_the_password_of_mlflows_address_is_shown_nowhere(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = "https://alice:pLnt9xQ7@127.0.0.1:1"
+    for error in (None, f"API request to {uri}/api failed"):
+        monkeypatch.setattr(client, "ask", lambda *_, error=error, **__: {"tracking_uri": uri, "error": error, "waiting": 1})
+        assert "pLnt9xQ7" not in str(list(health_store.worker(settings)))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert "pLnt9xQ7" not in wrong(health_store.mlflow(settings))
+    with pytest.raises(UsageError, match=r"open https://127\.0\.0\.1:1 in a browser"):
+        serve_ui(settings, None)

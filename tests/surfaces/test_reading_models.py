@@ -22,6 +22,7 @@ from jupyter_mlops.records import Gate
 from jupyter_mlops.store import leases
 from jupyter_mlops.surfaces import commands
 from jupyter_mlops.surfaces.routes import places, reading_models
+from jupyter_mlops.surfaces.routes.beginnings import begun
 from tests.delivered import with_database
 from tests.models.registered import frame, logged, registered
 from tests.models.services import Client
@@ -228,3 +229,14 @@ def test_a_card_is_read_as_it_was_written_and_is_stale_once_something_happened(s
     assert reading_models.card("flights/1").stale
     with pytest.raises(NotFound):
         reading_models.card("flights/7")
+
+
+def test_a_folder_is_no_project_because_the_server_knows_an_mlflow(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example.org")
+    assert not begun(config.load(project))
+    assert reading_models.models().models == ()
+    assert not (project / ".mlops").exists()
+    (project / "pyproject.toml").write_text("[tool.mlops]\n")
+    assert begun(config.load(project))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert not begun(config.load(project))

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_mlops import VERBS
-from jupyter_mlops.errors import UsageError
+import jupyter_mlops
+from jupyter_mlops import VERBS, __main__
+from jupyter_mlops.errors import MlopsError, UsageError
+from jupyter_mlops.store.objects import ObjectStore
 from jupyter_mlops.surfaces.cli import run
 from tests.models.registered import registered
 
@@ -256,6 +258,24 @@ def lies_there(project: Path) -> dict[str, bytes]:
 def test_wrong_use_is_told_in_one_sentence(begun: Path, capsys: pytest.CaptureFixture[str], command: str, sentence: str) -> None:
     assert sentence in told(command.split(" "), capsys)
     assert lies_there(begun) == FILES
+
+
+def test_a_store_of_others_is_not_cleared(begun: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLOPS_OBJECTS", "memory://bucket")
+    theirs = ObjectStore("memory://bucket").put(b"of a teammate")
+    for command in (["gc"], ["gc", "--dry-run"]):
+        assert "a lifecycle rule of the bucket" in told(command, capsys)
+    assert ObjectStore("memory://bucket").get(theirs) == b"of a teammate"
+
+
+def test_windows_is_told_what_to_use_instead(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(MlopsError, match="WSL"):
+        jupyter_mlops.load_ipython_extension(None)  # type: ignore[arg-type]
+    with pytest.raises(SystemExit) as ended:
+        __main__.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("mlops: jupyter_mlops runs on Linux and macOS")
 
 
 NEEDING_A_RUN = [
