@@ -180,16 +180,22 @@ export class Job {
     return this._done;
   }
 
+  /** Hear no more of it, whose `done` then stays open; it goes on. A browser has few connections to one server. */
+  leave(): void {
+    this._left.abort();
+  }
+
   /** Stop it, and all that it started. */
   async cancel(): Promise<void> {
     await this._request(`jobs/${encodeURIComponent(this.id)}`, { method: 'DELETE' });
   }
 
   private async _follow(): Promise<JobEnd> {
+    const { signal } = this._left;
     for (let tries = 0; ; tries += 1) {
       try {
         const path = `jobs/${encodeURIComponent(this.id)}/events?after=${this.events.length}`;
-        for await (const told of eventsOf(await this._request(path, { method: 'GET' }))) {
+        for await (const told of eventsOf(await this._request(path, { method: 'GET', signal }))) {
           const event = told as JobEvent;
           tries = 0;
           this.events.push(event);
@@ -199,6 +205,9 @@ export class Job {
           }
         }
       } catch (error) {
+        if (signal.aborted) {
+          return new Promise(() => undefined);
+        }
         if (tries > 4 || (error instanceof ServerError && error.trouble !== 'unreachable')) {
           throw asServerError(error);
         }
@@ -210,6 +219,7 @@ export class Job {
     }
   }
 
+  private readonly _left = new AbortController();
   private readonly _listeners: ((event: JobEvent) => void)[] = [];
   private _done: Promise<JobEnd> | null = null;
 }

@@ -269,7 +269,11 @@ def test_a_person_opens_a_run_in_mlflow(studied: Page) -> None:
     section = open_section(studied, "Runs")
     expect(rows(section)).to_have_count(3)
     details = unfold(section, 0)
-    with studied.context.expect_page(timeout=90_000) as waiting:
+    # A browser has few connections to a server: that of a page which is served, and so never ends, is given back.
+    with (
+        studied.expect_event("requestfailed", lambda request: "/events?after=" in request.url, timeout=90_000),
+        studied.context.expect_page(timeout=90_000) as waiting,
+    ):
         press(details, "mlflow")
     opened = waiting.value
     opened.wait_for_url(re.compile(rf"^http://127\.0\.0\.1:\d+/#/experiments/\d+/runs/{rows(section).nth(0).get_attribute('data-key')}"))

@@ -222,6 +222,8 @@ export class RunActs {
       job.listen(event => {
         if (event.event === 'serving') {
           resolve(String(event.url));
+          // It serves for as long as JupyterLab runs, and nothing more is heard of it.
+          job.leave();
         } else if (event.event === 'end') {
           reject(new Error(event.error || t('MLflow did not start.')));
         }
