@@ -84,7 +84,7 @@ def test_a_release_gets_the_model_the_data_and_the_numbers(project: Path, fake: 
     assert found.notes == ("Version 1 of late is the champion now.",)
 
 
-def test_the_same_model_is_released_once(project: Path, fake: Fake) -> None:
+def test_the_same_model_is_released_once(project: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = flow(project)
     told(pipeline)
     again = told(pipeline)
@@ -103,6 +103,11 @@ def test_the_same_model_is_released_once(project: Path, fake: Fake) -> None:
     (project / "pyproject.toml").write_text("[tool.mlops.models.late]\napprovals = 1\n")
     told(pipeline)
     assert len(fake.asked) == 5
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ann:pw@mlflow.example.org")
+    assert "again" not in (told(pipeline).release or {})
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://bob:pw@mlflow.example.org")
+    assert (told(pipeline).release or {})["again"]
+    assert len(fake.asked) == 6
 
 
 def test_what_is_not_final_is_tried_again(project: Path, fake: Fake) -> None:

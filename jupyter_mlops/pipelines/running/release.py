@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ...code.secrets import without_credentials
 from ...config import Settings
 from ...errors import LeaseLost, MlopsError, PipelineError
 from ...records import Gate, Pipeline, PipelineRun, StepRun, to_json
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 GOOD = ("done", "cached")
 FAILED, UNCHECKED = "failed", "unchecked"
+_SERVERS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 _SECONDS = 120.0
 _PATIENCE = 600.0
 _PAUSE = 0.5
@@ -137,7 +140,9 @@ def _parts(candidate: Candidate, commits: Commits) -> dict[str, Any]:
     settings = candidate.settings.project / "pyproject.toml"
     # Gates of the model's own stand there, too.
     contents["pyproject.toml"] = commits.contents.file(settings) if settings.is_file() else ""
-    return {"release": to_json(candidate.release), "contents": contents, "numbers": candidate.numbers}
+    # Another server has none of the versions that this one was given.
+    servers = {name: without_credentials(uri) for name in _SERVERS if (uri := os.environ.get(name))}
+    return {"release": to_json(candidate.release), "contents": contents, "numbers": candidate.numbers, **servers}
 
 
 def _digest(source: Mapping[str, Any] | Path | None, commits: Commits) -> str:
