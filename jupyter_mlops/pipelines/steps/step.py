@@ -229,6 +229,10 @@ def _advice(found: Slice, recording: Recording) -> str:
     calls = [_SEEDS[kind] for kind in _SEEDS if any(kind in step.unseeded for step in steps)]
     calls += [f"a seed for {name}" for step in steps for name in sorted(made_unseeded(step.statement))]
     if not calls:
+        # The slice was proved from the recorded states, and the step, which has none, gives another result: a library drew from them.
+        known = {kind for event in recording.events for kind in event.random}
+        calls = [_SEEDS[kind] for kind in ("numpy", "torch") if kind in known]
+    if not calls:
         return ""
     return f" It draws random numbers that nothing seeds: put {' and '.join(calls)} on top of the notebook, run it again, and cut the step."
 
