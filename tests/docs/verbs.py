@@ -30,7 +30,8 @@ With every verb:
 | `--debug` | shows the traceback of an error, which otherwise is one sentence |
 | `--help` | explains the verb |
 
-`mlops runs` also has `--csv`. `mlops --version` prints the version.
+`mlops runs` also has `--csv`. `mlops --version` prints the version, and `mlops --completion bash` (or zsh, fish) what lets a shell
+complete commands and options: put `eval "$(mlops --completion bash)"` into its start-up file.
 
 | exit status | meaning |
 |---|---|
