@@ -228,6 +228,27 @@ def test_functions_get_values_and_paths_and_give_outputs(project: Path) -> None:
     assert states(run(flow, only=["load", "total"])) == {"load": "cached", "total": "cached", "wrong": "skipped"}
 
 
+def test_what_a_function_reads_without_saying_so_counts(project: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "elsewhere.txt"
+    for file in (project / "config.txt", project / "other.txt", outside):
+        file.write_text("1")
+    code = (
+        f"from pathlib import Path\nFAR = Path({str(outside)!r})\n"
+        "def made():\n    Path('kept.txt').write_text('x')\n    Path('kept.txt').read_text()\n"
+        "    return Path('config.txt').read_text() + FAR.read_text()\n"
+    )
+    (project / "steps.py").write_text(code)
+    flow = pipeline(project, python("one", "steps:made"))
+    assert states(run(flow)) == {"one": "done"}
+    (project / "steps.py").write_text(f"# how it is made\n{code}")
+    (project / "other.txt").write_text("2")
+    (project / "kept.txt").write_text("y")
+    assert states(run(flow)) == {"one": "cached"}
+    for file in (project / "config.txt", outside):
+        file.write_text("2")
+        assert states(run(flow)) == {"one": "done"}
+
+
 @pytest.mark.parametrize("source", ["steps.py:fails", "steps:fails"])
 def test_what_a_function_raises_is_shown_as_its_author_knows_it(project: Path, source: str) -> None:
     (project / "steps.py").write_text("def deep():\n    return {}['x']\ndef fails():\n    return deep()\n")

@@ -1,7 +1,8 @@
 """The child process of a step that is a Python function: `python -m jupyter_mlops.pipelines.running.calling REQUEST`.
 
-The request is a JSON file {"function", "arguments", "names", "objects", "answer"}; what `collecting.collect` says of the function's
-outputs is written to the file `answer`.
+The request is a JSON file {"function", "arguments", "names", "objects", "project", "answer"}; what `collecting.collect` says of the
+function's outputs is written to the file `answer`, with the files that it read and had not written itself ("read"), and those that this
+very process opened ("opened", None where the system does not tell).
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ...code.paths import mentioned
 from ...errors import MlopsError, NotFound
+from ...tracking.files import FileWatch
 from .collecting import collect
 
 RESULT = "result"
@@ -29,13 +32,29 @@ def main(request: Path) -> None:
     asked = json.loads(request.read_text("utf-8"))
     # As a script in the working folder would find its modules.
     sys.path.insert(0, os.getcwd())
+    files = FileWatch(Path(asked["project"]))
+    files.know_own()
     function = find(asked["function"])
+    files.watch(_mentioned(function, asked["arguments"]))
     value = function(**accepted(function, asked["arguments"]))
+    touched = files.drain()
+    files.claim(touched)
     told = collect(value if isinstance(value, Mapping) else {RESULT: value}, asked["objects"])
     told["models"] = _models(value if isinstance(value, Mapping) else {RESULT: value}, asked["objects"])
+    told["read"] = sorted(map(str, touched.read - (touched.written - touched.overwritten)))
+    told["opened"] = None if files.opened is None else sorted(map(str, files.opened))
     answer = Path(asked["answer"])
     answer.with_suffix(".part").write_text(json.dumps(told), "utf-8")
     answer.with_suffix(".part").replace(answer)
+
+
+def _mentioned(function: Callable[..., Any], arguments: Mapping[str, Any]) -> set[str]:
+    """The paths outside the project that may be read: those that the function's module speaks of, and those among its arguments."""
+    module = sys.modules.get(getattr(function, "__module__", ""))
+    found = {value for value in arguments.values() if isinstance(value, str)}
+    with suppress(OSError, TypeError):
+        found |= mentioned(inspect.getsource(module) if module is not None else "", vars(module))
+    return {path for path in found if os.path.exists(path)}
 
 
 def _models(outputs: Mapping[Any, Any], objects: str) -> list[dict[str, Any]]:

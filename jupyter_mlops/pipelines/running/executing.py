@@ -150,7 +150,8 @@ def _notebook(job: Job, records: Records, report: Report) -> Done:
 def _python(job: Job, records: Records, report: Report) -> Done:
     with tempfile.TemporaryDirectory(prefix="mlops-call-") as folder:
         request, answer = Path(folder, "request.json"), Path(folder, "answer.json")
-        asked = {"function": job.step.source, "arguments": dict(job.arguments), "objects": job.objects.where, "answer": str(answer)}
+        asked = {"function": job.step.source, "arguments": dict(job.arguments), "objects": job.objects.where}
+        asked |= {"project": str(job.place.settings.project), "answer": str(answer)}
         request.write_text(json.dumps(asked), "utf-8")
         ended, error = _supervised(job, records, report, [sys.executable, "-m", "jupyter_mlops.pipelines.running.calling", str(request)])
         if error:
@@ -162,8 +163,9 @@ def _python(job: Job, records: Records, report: Report) -> Done:
         given = {"metrics": numbers(told["metrics"]), "models": told["models"]}
         records.patch(job.run, **{name: items for name, items in given.items() if items})
     return Done(
-        outputs=told["outputs"], metrics=told["metrics"], error=told["problem"], again=bool(told.get("again")), memory=ended.memory
-    )
+        outputs=told["outputs"], metrics=told["metrics"], error=told["problem"], again=bool(told.get("again")), memory=ended.memory,
+        read=tuple(told["read"]), opened=None if told["opened"] is None else tuple(told["opened"]),
+    )  # fmt: skip
 
 
 def _shell(job: Job, records: Records, report: Report) -> Done:
