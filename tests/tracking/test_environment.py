@@ -138,7 +138,7 @@ def test_own_modules_are_recorded_as_they_were_imported(tmp_path: Path, monkeypa
 def test_a_folder_that_a_package_was_built_in_and_that_is_gone_is_not_where_it_comes_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, url in {"certifi": "file:///croot/certifi_1/work/certifi", "here": tmp_path.as_uri()}.items():
+    for name, url in {"certifi": (tmp_path / "built" / "certifi").as_uri(), "here": tmp_path.as_uri()}.items():
         (tmp_path / f"{name}-1.0.dist-info").mkdir()
         (tmp_path / f"{name}-1.0.dist-info" / "direct_url.json").write_text(json.dumps({"url": url, "dir_info": {}}))
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
