@@ -289,7 +289,7 @@ def _forget() -> None:
             module.__dict__.pop("__warningregistry__", None)
     if "multiprocessing.process" in sys.modules:
         # Where its workers begin, and so those of joblib: they import what lies beside the notebook.
-        sys.modules["multiprocessing.process"].ORIGINAL_DIR = os.getcwd()  # type: ignore[attr-defined]  # it is there
+        sys.modules["multiprocessing.process"].ORIGINAL_DIR = os.getcwd()  # type: ignore[attr-defined]  # no stub has it
     time.tzset()
     linecache.clearcache()
     sys.path_importer_cache.clear()
